@@ -1,0 +1,134 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func program(
+    _ name: String, _ dependencies: [Target.Dependency], path: String? = nil
+) -> Target {
+    .executableTarget(
+        name: name, dependencies: dependencies, path: path, swiftSettings: settings)
+}
+
+func tests(_ module: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: "\(module)Tests", dependencies: [.byName(name: module)] + dependencies,
+        swiftSettings: settings)
+}
+
+let collections: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let argumentParser: Target.Dependency = .product(
+    name: "ArgumentParser", package: "swift-argument-parser")
+
+// Top to bottom as in ARCHITECTURE.md: each module imports only from the floors above it.
+let package = Package(
+    name: "synmesh",
+    products: [
+        .executable(name: "synmesh", targets: ["synmesh"]),
+        .executable(name: "synmesh-node", targets: ["synmesh-node"]),
+        .executable(name: "synmesh-guard", targets: ["synmesh-guard"]),
+        .executable(name: "synmesh-probe", targets: ["synmesh-probe"]),
+        .executable(name: "synmesh-photogrammetry", targets: ["synmesh-photogrammetry"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    ],
+    targets: [
+        // C seams
+        .systemLibrary(name: "CZMQ"),
+        .systemLibrary(name: "CNATS"),
+        .systemLibrary(name: "CYAML"),
+        .systemLibrary(name: "CXXHash"),
+        .target(name: "CLinux"),
+
+        // Bindings
+        module("ZeroMQ", ["CZMQ", "CLinux"]),
+        module("NATS", ["CNATS"]),
+        module("YAML", ["CYAML"]),
+
+        // Vocabulary
+        module("JSON"),
+        module("Wire", ["JSON"]),
+        module("Topologies", ["YAML", "Wire", "JSON"]),
+
+        // Mechanisms
+        module("Recording", ["Wire", "JSON", "CXXHash", "CLinux"]),
+        module("Control", ["Wire", "JSON", "ZeroMQ"]),
+        module(
+            "Messaging",
+            ["Wire", "JSON", "ZeroMQ", "NATS", "Recording", "CLinux", collections]),
+        module(
+            "Routing", ["Wire", "JSON", "ZeroMQ", "NATS", "Recording", "CLinux", collections]),
+        module("Supervision", ["CLinux"]),
+
+        // Judgement
+        module("Analysis", ["Wire", "JSON", "Recording"]),
+
+        // Decision
+        module(
+            "Scenarios",
+            [
+                "Analysis", "Control", "JSON", "NATS", "Recording", "Reporting", "Supervision",
+                "Topologies", "Wire", "YAML", "ZeroMQ",
+            ]),
+
+        // Runtime of agent programs
+        module("AgentRuntime", ["Messaging", "Control", "Recording", "Wire", "JSON", "CLinux"]),
+
+        // Faces
+        module("Reporting", ["Analysis", "JSON", "Wire"]),
+        program(
+            "synmesh",
+            [
+                "Analysis", "JSON", "Recording", "Reporting", "Scenarios", "Supervision",
+                "Topologies", "Wire", "YAML", argumentParser,
+            ]),
+
+        // Programs
+        program("synmesh-node", ["Routing", "Control", "Recording", "Wire", "JSON", "CLinux"]),
+        program("synmesh-guard", ["CLinux"]),
+        module("PointClouds", ["CXXHash", "JSON"]),
+        program(
+            "synmesh-probe", ["AgentRuntime", "Messaging", "Wire", "JSON"], path: "agents/probe"),
+        program(
+            "synmesh-photogrammetry",
+            ["AgentRuntime", "Messaging", "PointClouds", "Wire", "JSON"],
+            path: "agents/photogrammetry"),
+
+        // Tests
+        tests("ZeroMQ"),
+        tests("NATS", ["Supervision"]),
+        tests("YAML"),
+        tests("JSON"),
+        tests("Wire", ["JSON"]),
+        tests("Topologies", ["YAML"]),
+        tests("Recording", ["Wire", "JSON"]),
+        tests("Control", ["JSON", "ZeroMQ"]),
+        tests("Messaging", ["Wire", "JSON", "NATS", "ZeroMQ", "Recording", "Routing"]),
+        tests("Routing", ["Wire", "JSON", "NATS", "ZeroMQ", "Recording"]),
+        tests("Supervision", ["CLinux"]),
+        tests("Analysis", ["Wire", "JSON", "Recording"]),
+        tests("Scenarios", ["YAML", "Topologies", "JSON"]),
+        tests("Reporting", ["Analysis", "JSON", "Wire", "Recording"]),
+        tests("PointClouds", ["JSON"]),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: [
+                "synmesh", "synmesh-node", "synmesh-guard", "synmesh-probe",
+                "synmesh-photogrammetry", "JSON",
+            ],
+            swiftSettings: settings),
+    ]
+)

@@ -1,0 +1,3 @@
+#ifndef SYNMESH_LINUX_H
+#define SYNMESH_LINUX_H
+#endif

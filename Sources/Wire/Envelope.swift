@@ -1,0 +1,69 @@
+/// A message of the mesh: identity, addressing, time, type and content.
+public struct Envelope: Hashable, Sendable {
+    /// What an envelope is for.
+    public enum Kind: UInt8, Sendable, CaseIterable {
+        /// What agents say to each other.
+        case content = 1
+        /// The receiver has it. Reserved for the delivery class `at_least_once`.
+        case acknowledgement = 2
+        /// The receiver can take this many more (decimal text in the content).
+        case credit = 3
+        /// The envelopes named in the content will never come.
+        case gap = 4
+        /// Everything before this on the same path has been said.
+        case marker = 5
+        /// An agent attaches, or a proxy confirms that it did.
+        case hello = 6
+    }
+
+    /// How the content bytes are to be read.
+    public enum ContentEncoding: UInt8, Sendable, CaseIterable {
+        case binary = 0
+        case json = 1
+    }
+
+    /// An envelope that passed more bridges than this is dropped, counted and named.
+    public static let hopsMax: UInt8 = 4
+
+    /// Sender, destination, incarnation and sequence.
+    public var identity: Identity
+    /// What the envelope is for.
+    public var kind: Kind
+    /// Message type, as the seed's `message_type`: letters, digits, `_` and `-`.
+    public var type: String
+    /// Sender's clock, nanoseconds since 1970; never runs backwards within a run.
+    public var sent: UInt64
+    /// The envelope that this one answers.
+    public var cause: Identity?
+    /// Bridges passed so far.
+    public var hops: UInt8
+    /// How the content bytes are to be read.
+    public var contentEncoding: ContentEncoding
+    /// The content, exactly as it was given to the sender.
+    public var content: [UInt8]
+
+    /// Makes an envelope.
+    public init(
+        identity: Identity, kind: Kind = .content, type: String, sent: UInt64,
+        cause: Identity? = nil, hops: UInt8 = 0, contentEncoding: ContentEncoding = .binary,
+        content: [UInt8] = []
+    ) {
+        self.identity = identity
+        self.kind = kind
+        self.type = type
+        self.sent = sent
+        self.cause = cause
+        self.hops = hops
+        self.contentEncoding = contentEncoding
+        self.content = content
+    }
+
+    /// The sending agent.
+    public var source: String { identity.flow.source }
+    /// The agent or topic that is addressed.
+    public var destination: Address { identity.flow.destination }
+    /// The sender's incarnation.
+    public var incarnation: UInt32 { identity.incarnation }
+    /// The position in its flow.
+    public var sequence: UInt64 { identity.sequence }
+}
