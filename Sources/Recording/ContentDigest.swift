@@ -1,0 +1,27 @@
+internal import CXXHash
+
+/// The digest that stands for a content: XXH3, 64 bits.
+///
+/// Quick to compare; no proof against malice.
+public enum ContentDigest {
+    /// The digest of `bytes`.
+    public static func xxh3(_ bytes: [UInt8]) -> UInt64 {
+        bytes.withUnsafeBytes { XXH3_64bits($0.baseAddress, $0.count) }
+    }
+
+    /// The digest as text: `xxh3:` and sixteen hexadecimal digits.
+    public static func text(_ digest: UInt64) -> String {
+        let digits = String(digest, radix: 16)
+        return prefix + String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
+    /// Reads what `text` wrote.
+    public static func value(of text: some StringProtocol) -> UInt64? {
+        guard text.hasPrefix(prefix) else { return nil }
+        let digits = text.dropFirst(prefix.count)
+        guard digits.utf8.count == 16, digits.utf8.first != UInt8(ascii: "+") else { return nil }
+        return UInt64(digits, radix: 16)
+    }
+
+    private static let prefix = "xxh3:"
+}
