@@ -98,7 +98,7 @@ let package = Package(
 
         // Programs
         program("synmesh-node", ["Routing", "Control", "Recording", "Wire", "JSON", "CLinux"]),
-        program("synmesh-guard", ["CLinux"]),
+        program("synmesh-guard", ["CLinux", "Supervision"]),
         module("PointClouds", ["CXXHash", "JSON"]),
         program(
             "synmesh-probe", ["AgentRuntime", "Messaging", "Wire", "JSON"], path: "agents/probe"),
@@ -118,7 +118,10 @@ let package = Package(
         tests("Control", ["JSON", "ZeroMQ"]),
         tests("Messaging", ["Wire", "JSON", "NATS", "ZeroMQ", "Recording", "Routing"]),
         tests("Routing", ["Wire", "JSON", "NATS", "ZeroMQ", "Recording"]),
-        tests("Supervision", ["CLinux"]),
+        // A small orchestrator for the tests to kill.
+        program(
+            "supervision-subject", ["Supervision"], path: "Tests/SupervisionSubject"),
+        tests("Supervision", ["CLinux", "synmesh-guard", "supervision-subject"]),
         tests("Analysis", ["Wire", "JSON", "Recording"]),
         tests("Scenarios", ["YAML", "Topologies", "JSON"]),
         tests("Reporting", ["Analysis", "JSON", "Wire", "Recording"]),
