@@ -86,6 +86,10 @@ int synmesh_signals_restore(const synmesh_signal_mask *previous) {
     return error == 0 ? 0 : -1;
 }
 
+int synmesh_pipe(int *ends) { return pipe2(ends, O_CLOEXEC); }
+
+void synmesh_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
 int synmesh_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 
 int synmesh_pidfd_open(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
@@ -169,12 +173,14 @@ int synmesh_spawn(const synmesh_spawn_request *request, pid_t *process) {
     if (error == 0) {
         error = posix_spawnp(
             process, request->executable, &actions, &attributes, request->arguments,
-            request->environment);
+            request->environment == NULL ? environ : request->environment);
     }
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return error;
 }
+
+const char *synmesh_signal_name(int number) { return sigabbrev_np(number); }
 
 static int remove_one(
     const char *path, const struct stat *status, int kind, struct FTW *position) {

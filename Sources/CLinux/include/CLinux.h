@@ -39,6 +39,12 @@ typedef struct {
 int synmesh_signals_block(synmesh_signal_mask *previous);
 int synmesh_signals_restore(const synmesh_signal_mask *previous);
 
+// A pipe whose ends close on exec: [0] is read from, [1] is written to.
+int synmesh_pipe(int *ends);
+
+// Names the calling thread for debuggers; the system keeps 15 bytes.
+void synmesh_name_thread(const char *name);
+
 // prctl(PR_SET_CHILD_SUBREAPER): orphaned descendants become children of this process.
 int synmesh_become_subreaper(void);
 // A descriptor that is readable once the process has ended.
@@ -62,6 +68,7 @@ typedef struct {
     // Looked up in PATH when it has no slash.
     const char *executable;
     char *const *arguments;
+    // NULL: the parent's.
     char *const *environment;
     // NULL: the parent's.
     const char *directory;
@@ -77,6 +84,9 @@ typedef struct {
 
 // Starts a program. Returns 0, or the errno value that says why not.
 int synmesh_spawn(const synmesh_spawn_request *request, pid_t *process);
+
+// The name of a signal without its SIG, such as KILL; NULL for a number that has none.
+const char *synmesh_signal_name(int number);
 
 // Removes a file, a socket or a directory with all that is in it, without following links. Returns
 // 1, or 0 when there was nothing, or -1.

@@ -1,0 +1,95 @@
+internal import Glibc
+
+/// A process as /proc shows it at one instant.
+public struct ProcessRecord: Hashable, Sendable {
+    /// Its number.
+    public let process: Int32
+    /// The number of its parent.
+    public let parent: Int32
+    /// Its process group.
+    public let group: Int32
+    /// Whether it has ended and only waits to be reaped: then it runs no code and holds nothing.
+    public let isZombie: Bool
+    /// When it started, in clock ticks since boot; with the number, this names a process for good.
+    public let startTicks: UInt64
+    /// The first 15 bytes of its program's name.
+    public let name: String
+}
+
+/// What /proc knows.
+enum ProcessTable {
+    /// All processes that this user may see.
+    static func all() -> [ProcessRecord] {
+        guard let directory = opendir("/proc") else { return [] }
+        defer { closedir(directory) }
+        var records: [ProcessRecord] = []
+        while let entry = readdir(directory) {
+            let process = withUnsafePointer(to: &entry.pointee.d_name) { name in
+                name.withMemoryRebound(to: CChar.self, capacity: 256) { Int32(atoi($0)) }
+            }
+            if process > 0, let record = record(of: process) { records.append(record) }
+        }
+        return records
+    }
+
+    /// One process; nil when there is none.
+    static func record(of process: Int32) -> ProcessRecord? {
+        readSmallFile("/proc/\(process)/stat").flatMap { parse($0, process: process) }
+    }
+
+    /// `pid (name) state parent group ...`: the name may hold spaces and brackets.
+    private static func parse(_ bytes: [UInt8], process: Int32) -> ProcessRecord? {
+        guard let opening = bytes.firstIndex(of: UInt8(ascii: "(")),
+            let closing = bytes.lastIndex(of: UInt8(ascii: ")")), opening < closing
+        else { return nil }
+        let fields = bytes[(closing + 1)...].split(separator: UInt8(ascii: " "))
+        guard fields.count > 19, let state = fields[0].first, let parent = number(fields[1]),
+            let group = number(fields[2]), let start = number(fields[19])
+        else { return nil }
+        return ProcessRecord(
+            process: process, parent: Int32(clamping: parent), group: Int32(clamping: group),
+            isZombie: state == UInt8(ascii: "Z") || state == UInt8(ascii: "X"),
+            startTicks: UInt64(clamping: start),
+            name: String(decoding: bytes[(opening + 1)..<closing], as: UTF8.self))
+    }
+
+    private static func number(_ digits: ArraySlice<UInt8>) -> Int64? {
+        Int64(String(decoding: digits, as: UTF8.self))
+    }
+
+    /// Whether all of `entries`, written NAME=VALUE, are in a process's environment.
+    static func environment(of process: Int32, contains entries: [String]) -> Bool {
+        guard let bytes = readSmallFile("/proc/\(process)/environ"), !bytes.isEmpty else {
+            return false
+        }
+        let present = bytes.split(separator: 0)
+        return entries.allSatisfy { entry in
+            let wanted = Array(entry.utf8)
+            return present.contains { $0.elementsEqual(wanted) }
+        }
+    }
+
+    /// The living processes that carry all of `entries` in their environment, this one excepted.
+    static func carrying(_ entries: [String], in table: [ProcessRecord]) -> [ProcessRecord] {
+        let own = getpid()
+        return table.filter { record in
+            !record.isZombie && record.process != own
+                && environment(of: record.process, contains: entries)
+        }
+    }
+
+    /// The living descendants of a process, by parentage.
+    static func descendants(of root: Int32, in table: [ProcessRecord]) -> [ProcessRecord] {
+        let children = Dictionary(grouping: table, by: \.parent)
+        var found: [ProcessRecord] = []
+        var pending = [root]
+        var seen: Set<Int32> = [root]
+        while let parent = pending.popLast() {
+            for child in children[parent] ?? [] where seen.insert(child.process).inserted {
+                pending.append(child.process)
+                if !child.isZombie { found.append(child) }
+            }
+        }
+        return found
+    }
+}

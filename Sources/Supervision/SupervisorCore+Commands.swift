@@ -1,0 +1,225 @@
+internal import Glibc
+
+extension SupervisorCore {
+    // MARK: Commands
+
+    /// The process of a name, which must be known.
+    private func known(_ name: String, _ attempt: String) throws(SupervisionError) -> ManagedProcess
+    {
+        guard let process = processes[name] else {
+            throw SupervisionError(
+                .unknownName, attempt: "could not \(attempt) \(name)",
+                reason: "no process of that name was started")
+        }
+        return process
+    }
+
+    /// The running child of a name.
+    private func running(
+        _ name: String, _ attempt: String
+    ) throws(SupervisionError) -> (ManagedProcess, Child) {
+        let process = try known(name, attempt)
+        guard let child = process.runningChild else {
+            throw SupervisionError(
+                .notRunning, attempt: "could not \(attempt) \(name)",
+                reason: "it is \(process.status.phase.rawValue)")
+        }
+        return (process, child)
+    }
+
+    func spawn(
+        _ name: String, make: @escaping @Sendable (UInt32) -> ProcessSpecification
+    ) throws(SupervisionError) -> RunningProcess {
+        if let process = processes[name] {
+            process.make = make
+            return try respawn(name)
+        }
+        let process = ManagedProcess(name: name, incarnation: 1, make: make)
+        try start(process)
+        processes[name] = process
+        return try described(process)
+    }
+
+    func respawn(_ name: String) throws(SupervisionError) -> RunningProcess {
+        let process = try known(name, "start")
+        guard process.child == nil else {
+            throw SupervisionError(
+                .alreadyRunning, attempt: "could not start \(name)",
+                reason: "incarnation \(process.incarnation) of it is "
+                    + process.status.phase.rawValue,
+                remedy: "Stop it first, and wait for its end.")
+        }
+        process.incarnation += 1
+        process.phase = .ended
+        try start(process)
+        return try described(process)
+    }
+
+    private func described(_ process: ManagedProcess) throws(SupervisionError) -> RunningProcess {
+        guard let child = process.child else {
+            throw SupervisionError(
+                .notRunning, attempt: "could not start \(process.name)", reason: "it has ended")
+        }
+        return RunningProcess(
+            name: process.name, incarnation: process.incarnation, process: child.process,
+            startedAt: child.startedAt)
+    }
+
+    func expectExit(_ name: String) throws(SupervisionError) {
+        let process = try known(name, "expect the end of")
+        if case .restarting = process.phase { process.phase = .ended }
+        process.expectsExit = true
+    }
+
+    func signal(_ name: String, _ number: Int32, fault: String) throws(SupervisionError) {
+        let (process, child) = try running(name, "kill")
+        let window = number == SIGKILL ? Duration.seconds(3_600) : .seconds(5)
+        process.fault = ManagedProcess.Fault(
+            name: fault, signal: number, until: monotonicNow() + window.nanoseconds)
+        guard kill(-child.process, number) == 0 else {
+            throw .system("could not send \(signalWords(number)) to \(name)")
+        }
+    }
+
+    func pause(_ name: String, fault: String) throws(SupervisionError) {
+        let (process, child) = try running(name, "pause")
+        guard kill(-child.process, SIGSTOP) == 0 else { throw .system("could not pause \(name)") }
+        process.pausedBy = fault
+        emit(.paused(name: name, fault: fault))
+    }
+
+    func resume(_ name: String) throws(SupervisionError) {
+        let (process, child) = try running(name, "resume")
+        guard kill(-child.process, SIGCONT) == 0 else { throw .system("could not resume \(name)") }
+        process.pausedBy = nil
+        emit(.resumed(name: name))
+    }
+
+    /// Asks a process to end, and kills it when its grace is over.
+    func beginStop(_ process: ManagedProcess, grace: Duration?) {
+        let grace = grace ?? process.specification.grace
+        let killAt = monotonicNow() + grace.nanoseconds
+        switch process.phase {
+        case .ended, .draining: return
+        case .restarting: process.phase = .ended
+        case .leaderless(let child, let cause, let until):
+            process.phase = .leaderless(child, cause, until: min(until, killAt))
+        case .running(let child):
+            if let stop = process.stop {
+                process.stop?.killAt = min(stop.killAt, killAt)
+                return
+            }
+            process.stop = ManagedProcess.Stop(killAt: killAt, hadGrace: grace > .zero)
+            guard grace > .zero else { return }
+            // Continued first: a stopped process acts on no request.
+            kill(-child.process, SIGCONT)
+            kill(-child.process, SIGTERM)
+            process.pausedBy = nil
+        }
+    }
+
+    /// Stops a process; `continuation` hears of its end, or of none.
+    func stop(
+        _ name: String, grace: Duration?, _ continuation: ExitContinuation
+    ) throws(SupervisionError) {
+        let process = try known(name, "stop")
+        beginStop(process, grace: grace)
+        let bound = (grace ?? process.specification.grace) + .seconds(5)
+        wait(for: process, limit: bound, continuation)
+    }
+
+    func waitExit(
+        _ name: String, limit: Duration, _ continuation: ExitContinuation
+    ) throws(SupervisionError) {
+        wait(for: try known(name, "wait for"), limit: limit, continuation)
+    }
+
+    private func wait(
+        for process: ManagedProcess, limit: Duration,
+        _ continuation: ExitContinuation
+    ) {
+        guard process.child != nil else {
+            continuation.resume(returning: .success(process.lastExit))
+            return
+        }
+        let deadline = monotonicNow() + limit.nanoseconds
+        process.waiters.append(
+            ManagedProcess.Waiter(deadline: deadline, continuation: continuation))
+    }
+
+    // MARK: Stopping everything
+
+    /// The stop of everything, while it goes on and after.
+    struct Shutdown {
+        var deadline: UInt64
+        var waiting: [CheckedContinuation<StopReport, Never>]
+        var names: [String]
+        var result: StopReport?
+    }
+
+    func stopAll(grace: Duration, _ continuation: CheckedContinuation<StopReport, Never>) {
+        // After the grace there is only killing to do, which takes the kernel no time to speak of.
+        let deadline = monotonicNow() + grace.nanoseconds + 2_000_000_000
+        if let result = shutdown?.result {
+            continuation.resume(returning: result)
+            return
+        }
+        if let current = shutdown {
+            shutdown?.deadline = min(current.deadline, deadline)
+            shutdown?.waiting.append(continuation)
+        } else {
+            let names = processes.values.filter { !$0.hasEnded }.map(\.name)
+            shutdown = Shutdown(deadline: deadline, waiting: [continuation], names: names)
+        }
+        for process in processes.values { beginStop(process, grace: grace) }
+    }
+
+    func finishShutdownIfDue(now: UInt64) {
+        guard let shutdown, shutdown.result == nil else { return }
+        if shutdown.deadline <= now || processes.values.allSatisfy(\.hasEnded) {
+            finishShutdown(forced: false)
+        }
+    }
+
+    /// The last look for what escaped from all groups, and the answer to who waits.
+    func finishShutdown(forced: Bool) {
+        guard let shutdown, shutdown.result == nil else { return }
+        let swept = Extermination.killAll(limit: forced ? .zero : .seconds(3)) { table in
+            leftovers(in: table)
+        } reap: {
+            if isSubreaper { reapStrangers() }
+        }
+        console?.flush(limit: .seconds(1))
+        let exits = shutdown.names.sorted().compactMap { name in
+            processes[name].flatMap { $0.hasEnded ? $0.lastExit : nil }
+        }
+        let report = StopReport(
+            exits: exits, escaped: swept.killed, remaining: swept.remaining)
+        self.shutdown?.result = report
+        self.shutdown?.waiting = []
+        self.shutdown?.deadline = .max
+        for continuation in shutdown.waiting { continuation.resume(returning: report) }
+    }
+
+    /// Living processes of this run: those that carry its token and, when every orphan comes to us,
+    /// all descendants, whatever they did to their environment.
+    func leftovers(in table: [ProcessRecord]) -> [ProcessRecord] {
+        let marked = ProcessTable.carrying(["SYNMESH_TOKEN=\(token)"], in: table)
+        guard isSubreaper else { return marked }
+        let found = Set(marked).union(ProcessTable.descendants(of: getpid(), in: table))
+        return found.sorted { $0.process < $1.process }
+    }
+}
+
+/// What stopping everything took.
+public struct StopReport: Hashable, Sendable {
+    /// The ends of all processes that were alive, by name.
+    public let exits: [ExitReport]
+    /// What had escaped from its process group, and was killed.
+    public let escaped: [ProcessRecord]
+    /// What lives on all the same.
+    public let remaining: [ProcessRecord]
+
+    /// Whether nothing is left.
+    public var isComplete: Bool { remaining.isEmpty }
+}
