@@ -2,28 +2,210 @@ internal import Glibc
 public import Wire
 
 /// Writes one process's history.
+///
+/// Whatever `record` or `annotate` returned from is in the file: neither a crash of the process nor
+/// a SIGKILL can take it away. (A crash of the machine can: nothing is forced to the disk.) A full
+/// disk is an error of that one call; the file stays valid, and later calls may succeed.
+///
+/// ```swift
+/// let writer = try HistoryWriter(path: "a.1.mcap", process: "a", clock: clock)
+/// try writer.record(envelope, .sent, transport: "zmq")
+/// try writer.seal()
+/// ```
+///
+/// For one thread: it is not `Sendable`. The files can be read at any time, by anybody.
 public final class HistoryWriter {
     /// The file.
     public let path: String
     /// The process that records.
     public let process: String
+    /// Contents longer than this are recorded as digest and length.
+    public let contentLimit: Int
+    /// Messages in the file, annotations included.
+    public private(set) var messageCount: UInt64 = 0
+
+    private static let annotationsID: UInt16 = 1
+
+    private let clock: RunClock
+    private var file: LiveFile?
+    private var channels = ChannelTable(last: HistoryWriter.annotationsID)
+    private var annotationCount: UInt32 = 0
 
     /// Creates the file; one that exists is never touched.
+    ///
+    /// - Throws: `HistoryError` with `EEXIST` when there is a file at `path`.
     public init(
         path: String, process: String, clock: RunClock, contentLimit: Int = 65_536
     ) throws(HistoryError) {
         self.path = path
         self.process = process
+        self.clock = clock
+        self.contentLimit = contentLimit
+        var prologue = MCAP.magic
+        prologue.appendRecord(.header) { body in
+            body.append(prefixed: HistoryFormat.profile)
+            body.append(prefixed: "synmesh")
+        }
+        prologue.appendRecord(.metadata) { body in
+            body.append(prefixed: HistoryFormat.metadataName)
+            body.append(map: [
+                ("process", process), ("format", HistoryFormat.version),
+                ("clock_offset", String(clock.offset)),
+            ])
+        }
+        prologue += Channel.annotationsRecord(id: Self.annotationsID, agent: process)
+        file = try LiveFile(path: path, prologue: prologue)
     }
 
     /// Records that an envelope was sent or delivered.
+    ///
+    /// The cause of what is sent is annotated with it, in one step.
+    ///
+    /// - Throws: `HistoryError`: the disk is full, no channel is left, or the writer was sealed.
     public func record(
         _ envelope: Envelope, _ direction: Direction, transport: String, lane: Lane = .primary
-    ) throws(HistoryError) {}
+    ) throws(HistoryError) {
+        guard let file else { throw HistoryError(.record, path, .closed) }
+        let observed = clock.now
+        let isDigest = envelope.content.count > contentLimit
+        let channel = Channel(
+            flow: envelope.identity.flow, incarnation: envelope.incarnation, type: envelope.type,
+            transport: transport, direction: direction, lane: lane, hops: envelope.hops,
+            contentEncoding: envelope.contentEncoding, isDigest: isDigest,
+            sequenceHigh: UInt32(truncatingIfNeeded: envelope.sequence >> 32))
+        var definition: [UInt8] = []
+        let id: UInt16
+        let isNew: Bool
+        if let known = channels.id(of: channel) {
+            id = known
+            isNew = false
+        } else {
+            guard let next = channels.nextID else {
+                throw HistoryError(.record, path, .channelsExhausted)
+            }
+            id = next
+            isNew = true
+            definition = channel.record(id: id, agent: process)
+        }
+        var cause: [UInt8] = []
+        if let by = envelope.cause, direction == .sent, lane == .primary {
+            cause = Annotation.cause(of: envelope.identity, by: by, at: observed).json
+        }
+        let data = isDigest ? Self.digest(of: envelope.content) : envelope.content
+
+        var count = definition.count + RecordPen.messageLength(data.count)
+        if !cause.isEmpty { count += RecordPen.messageLength(cause.count) }
+        var pen = RecordPen(try file.reserve(count))
+        if isNew { pen.write(record: definition) }
+        pen.writeMessage(
+            channel: id, sequence: UInt32(truncatingIfNeeded: envelope.sequence),
+            logged: observed, published: envelope.sent, data: data)
+        if !cause.isEmpty {
+            pen.writeMessage(
+                channel: Self.annotationsID, sequence: annotationCount, logged: observed,
+                published: observed, data: cause)
+            annotationCount &+= 1
+            messageCount += 1
+        }
+        file.publish(count, head: pen.head)
+        messageCount += 1
+        // Only now is the channel in the file, whatever failed before.
+        if isNew { channels.add(channel, id: id) }
+    }
 
     /// Notes something beside the envelopes.
-    public func annotate(_ annotation: Annotation) throws(HistoryError) {}
+    ///
+    /// - Throws: `HistoryError`: the disk is full, or the writer was sealed.
+    public func annotate(_ annotation: Annotation) throws(HistoryError) {
+        guard let file else { throw HistoryError(.record, path, .closed) }
+        let json = annotation.json
+        let count = RecordPen.messageLength(json.count)
+        var pen = RecordPen(try file.reserve(count))
+        pen.writeMessage(
+            channel: Self.annotationsID, sequence: annotationCount, logged: clock.now,
+            published: annotation.at, data: json)
+        file.publish(count, head: pen.head)
+        annotationCount &+= 1
+        messageCount += 1
+    }
 
-    /// Ends the file: no reserved space is left in it.
-    public func seal() throws(HistoryError) {}
+    /// Ends the file: the reserved space is given back.
+    ///
+    /// Nothing can be recorded afterwards. Chunks, checksums and an index are `HistorySealer`'s.
+    public func seal() throws(HistoryError) {
+        guard let file else { return }
+        self.file = nil
+        try file.finish()
+    }
+
+    private static func digest(of content: [UInt8]) -> [UInt8] {
+        var text = JSONObjectText()
+        text.append("digest", ContentDigest.text(ContentDigest.xxh3(content)))
+        text.append("length", UInt64(content.count))
+        return text.end()
+    }
+}
+
+@available(*, unavailable, message: "a history is written by one thread; give it away for good")
+extension HistoryWriter: Sendable {}
+
+/// The names by which a history knows itself.
+enum HistoryFormat {
+    static let profile = "synmesh"
+    static let metadataName = "synmesh"
+    static let version = "1"
+}
+
+/// Writes records into reserved memory, all but the first eight bytes of the first one.
+private struct RecordPen {
+    /// What those eight bytes are to be.
+    private(set) var head: UInt64 = 0
+    private var address: UnsafeMutableRawPointer
+    private var isFirst = true
+
+    init(_ address: UnsafeMutableRawPointer) { self.address = address }
+
+    static func messageLength(_ dataLength: Int) -> Int {
+        MCAP.recordHeaderLength + MCAP.messageFieldsLength + dataLength
+    }
+
+    mutating func write(record: [UInt8]) {
+        record.withUnsafeBytes { bytes in
+            begin(UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self)))
+            write(UnsafeRawBufferPointer(rebasing: bytes[9...]))
+        }
+    }
+
+    mutating func writeMessage(
+        channel: UInt16, sequence: UInt32, logged: UInt64, published: UInt64, data: [UInt8]
+    ) {
+        begin(MCAP.head(.message, length: MCAP.messageFieldsLength + data.count))
+        write(channel)
+        write(sequence)
+        write(logged)
+        write(published)
+        data.withUnsafeBytes { write($0) }
+    }
+
+    private mutating func begin(_ head: UInt64) {
+        if isFirst {
+            self.head = head
+            isFirst = false
+            address += 8
+        } else {
+            write(head)
+        }
+        // The ninth byte, the highest one of the length.
+        write(UInt8(0))
+    }
+
+    private mutating func write(_ integer: some FixedWidthInteger & BitwiseCopyable) {
+        address.storeBytes(of: integer.littleEndian, as: type(of: integer))
+        address += MemoryLayout.size(ofValue: integer)
+    }
+
+    private mutating func write(_ bytes: UnsafeRawBufferPointer) {
+        UnsafeMutableRawBufferPointer(start: address, count: bytes.count).copyMemory(from: bytes)
+        address += bytes.count
+    }
 }

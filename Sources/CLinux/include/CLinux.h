@@ -92,4 +92,7 @@ const char *synmesh_signal_name(int number);
 // 1, or 0 when there was nothing, or -1.
 int synmesh_remove_tree(const char *path);
 
+// The memory-mapped history file.
+#include "HistoryFile.h"
+
 #endif

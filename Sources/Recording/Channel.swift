@@ -1,0 +1,149 @@
+import Wire
+
+/// What all messages of one channel have in common; a channel exists for every combination.
+struct Channel: Hashable {
+    /// How the content stands in the file.
+    enum Encoding: String {
+        case json = "json"
+        case binary = "application/octet-stream"
+        /// `{"digest", "length"}` in place of a content above the writer's limit.
+        case digest = "application/x-synmesh-digest+json"
+    }
+
+    var flow: Flow
+    var incarnation: UInt32
+    var type: String
+    var transport: String
+    var direction: Direction
+    var lane: Lane
+    var hops: UInt8
+    var contentEncoding: Envelope.ContentEncoding
+    var isDigest: Bool
+    /// A message's sequence has 32 bits in MCAP; these are the 32 above.
+    var sequenceHigh: UInt32
+
+    /// The topic of the annotations' channel.
+    static let annotationsTopic = "annotations"
+
+    /// The channel's record.
+    func record(id: UInt16, agent: String) -> [UInt8] {
+        var metadata: [(name: String, value: String)] = [
+            ("agent", agent),
+            ("source", flow.source),
+            ("destination", flow.destination.description),
+            ("incarnation", String(incarnation)),
+            ("type", type),
+            ("transport", transport),
+            ("direction", direction.rawValue),
+            ("lane", lane.rawValue),
+            ("hops", String(hops)),
+            ("content_encoding", contentEncoding == .json ? "json" : "binary"),
+        ]
+        if sequenceHigh > 0 { metadata.append(("sequence_high", String(sequenceHigh))) }
+        let encoding: Encoding =
+            isDigest ? .digest : contentEncoding == .json ? .json : .binary
+        return Channel.record(
+            id: id, topic: "\(flow.source)/\(flow.destination)/\(type)", encoding: encoding,
+            metadata: metadata)
+    }
+
+    /// The record of the annotations' channel.
+    static func annotationsRecord(id: UInt16, agent: String) -> [UInt8] {
+        record(id: id, topic: annotationsTopic, encoding: .json, metadata: [("agent", agent)])
+    }
+
+    private static func record(
+        id: UInt16, topic: String, encoding: Encoding, metadata: [(name: String, value: String)]
+    ) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.appendRecord(.channel) { body in
+            body.append(integer: id)
+            body.append(integer: UInt16(0))
+            body.append(prefixed: topic)
+            body.append(prefixed: encoding.rawValue)
+            body.append(map: metadata)
+        }
+        return bytes
+    }
+}
+
+/// What a channel record says, whoever wrote it.
+struct ChannelRecord {
+    let id: UInt16
+    let topic: String
+    let agent: String
+    /// `nil` for a channel that is not one of a history's flows.
+    let channel: Channel?
+
+    /// Reads a channel record's body, or fails where it is no channel record at all.
+    init?(_ body: UnsafeRawBufferPointer) {
+        var reader = FieldReader(body)
+        guard let id = reader.integer(UInt16.self), reader.integer(UInt16.self) != nil,
+            let topic = reader.text(), let encoding = reader.text(), let metadata = reader.map()
+        else { return nil }
+        self.id = id
+        self.topic = topic
+        agent = metadata["agent"] ?? ""
+        channel = Channel(metadata, encoding: encoding)
+    }
+}
+
+extension Channel {
+    fileprivate init?(_ metadata: [String: String], encoding: String) {
+        guard let encoding = Encoding(rawValue: encoding), let source = metadata["source"],
+            let destination = metadata["destination"], let type = metadata["type"],
+            let incarnation = metadata["incarnation"].flatMap({ UInt32($0) }),
+            let transport = metadata["transport"],
+            let direction = metadata["direction"].flatMap({ Direction(rawValue: $0) }),
+            let lane = Lane(rawValue: metadata["lane"] ?? Lane.primary.rawValue),
+            let hops = UInt8(metadata["hops"] ?? "0"),
+            let high = UInt32(metadata["sequence_high"] ?? "0")
+        else { return nil }
+        let isJSON =
+            encoding == .digest ? metadata["content_encoding"] == "json" : encoding == .json
+        self.init(
+            flow: Flow(source: source, destination: Address(destination)),
+            incarnation: incarnation, type: type, transport: transport, direction: direction,
+            lane: lane, hops: hops, contentEncoding: isJSON ? .json : .binary,
+            isDigest: encoding == .digest, sequenceHigh: high)
+    }
+}
+
+/// The channels of a file that is being written.
+struct ChannelTable {
+    private var ids: [Channel: UInt16] = [:]
+    // Hashing four strings takes longer than comparing them: what was used last stands here, in
+    // slots found without hashing.
+    private var recent = [(channel: Channel, id: UInt16)?](repeating: nil, count: 64)
+    private var last: UInt16
+
+    /// - Parameter last: The highest id that is taken already.
+    init(last: UInt16) { self.last = last }
+
+    /// The next id, or `nil` when all are taken.
+    var nextID: UInt16? { Int(last) < MCAP.channelsMax ? last + 1 : nil }
+
+    mutating func id(of channel: Channel) -> UInt16? {
+        let slot = slot(of: channel)
+        if let found = recent[slot], found.channel == channel { return found.id }
+        guard let id = ids[channel] else { return nil }
+        recent[slot] = (channel, id)
+        return id
+    }
+
+    mutating func add(_ channel: Channel, id: UInt16) {
+        ids[channel] = id
+        last = id
+    }
+
+    private func slot(of channel: Channel) -> Int {
+        let source = channel.flow.source.utf8
+        let destination = channel.flow.destination.name.utf8
+        var mixed = Int(source.last ?? 0) &* 31 &+ source.count
+        mixed = mixed &* 31 &+ Int(destination.last ?? 0)
+        mixed = mixed &* 31 &+ destination.count
+        mixed = mixed &* 31 &+ channel.type.utf8.count
+        mixed = mixed &* 2 &+ (channel.direction == .sent ? 0 : 1)
+        return (mixed ^ mixed >> 6) & 63
+    }
+}

@@ -1,0 +1,73 @@
+internal import Glibc
+
+/// A file descriptor with one owner, which closes it.
+struct OpenFile: ~Copyable {
+    let number: Int32
+    let path: String
+
+    init(
+        _ path: String, _ flags: Int32, mode: mode_t = 0o644, attempt: HistoryError.Attempt
+    ) throws(HistoryError) {
+        var number: Int32
+        repeat {
+            number = open(path, flags | O_CLOEXEC, mode)
+        } while number < 0 && errno == EINTR
+        guard number >= 0 else { throw .last(attempt, path) }
+        self.number = number
+        self.path = path
+    }
+
+    deinit { close(number) }
+
+    func status(_ attempt: HistoryError.Attempt) throws(HistoryError) -> stat {
+        var status = stat()
+        guard fstat(number, &status) == 0 else { throw .last(attempt, path) }
+        return status
+    }
+
+    /// Reads until the buffer is full or the file ends.
+    func read(
+        into buffer: UnsafeMutableRawBufferPointer, at offset: Int
+    ) throws(HistoryError) -> Int {
+        var count = 0
+        while count < buffer.count {
+            let result = pread(
+                number, buffer.baseAddress?.advanced(by: count), buffer.count - count,
+                off_t(offset + count))
+            if result == 0 { break }
+            if result > 0 {
+                count += result
+            } else if errno != EINTR {
+                throw .last(.read, path)
+            }
+        }
+        return count
+    }
+
+    /// Writes all of it, at `offset`.
+    func write(
+        _ bytes: [UInt8], at offset: Int, attempt: HistoryError.Attempt
+    ) throws(HistoryError) {
+        var code: Int32 = 0
+        bytes.withUnsafeBytes { buffer in
+            var count = 0
+            while count < buffer.count, code == 0 {
+                let result = pwrite(
+                    number, buffer.baseAddress?.advanced(by: count), buffer.count - count,
+                    off_t(offset + count))
+                if result > 0 {
+                    count += result
+                } else if result == 0 || errno != EINTR {
+                    code = result == 0 ? EIO : errno
+                }
+            }
+        }
+        guard code == 0 else { throw HistoryError(attempt, path, .system(code)) }
+    }
+
+    /// Takes the file's lock if nobody has it; the lock ends with the process, however it ends.
+    func lock() -> Bool {
+        // A file system without locks is no reason not to record.
+        flock(number, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK
+    }
+}
