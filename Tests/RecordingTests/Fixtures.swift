@@ -1,0 +1,105 @@
+import Glibc
+import JSON
+import Testing
+import Wire
+
+@testable import Recording
+
+/// A directory of its own for one test; gone with the value.
+final class Scratch {
+    let path: String
+
+    init() throws {
+        let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        var template = Array("\(base)/synmesh-recording-XXXXXX".utf8CString)
+        let made = template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress) != nil }
+        try #require(made, "no scratch directory in \(base)")
+        path = template.withUnsafeBufferPointer { buffer in
+            String(decoding: buffer.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        }
+    }
+
+    func file(_ name: String) -> String { "\(path)/\(name)" }
+
+    deinit {
+        guard let directory = opendir(path) else { return }
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            unlink("\(path)/\(name)")
+        }
+        closedir(directory)
+        rmdir(path)
+    }
+}
+
+/// The bytes of a file.
+func contents(of path: String) throws -> [UInt8] {
+    let file = try OpenFile(path, O_RDONLY, attempt: .read)
+    let size = Int(try file.status(.read).st_size)
+    var bytes = [UInt8](repeating: 0, count: size)
+    let count = try bytes.withUnsafeMutableBytes { (buffer) throws(HistoryError) in
+        try file.read(into: buffer, at: 0)
+    }
+    try #require(count == size)
+    return bytes
+}
+
+/// Makes `path` a file of these bytes.
+func write(_ bytes: [UInt8], to path: String) throws {
+    let file = try OpenFile(path, O_WRONLY | O_CREAT | O_TRUNC, attempt: .write)
+    try file.write(bytes, at: 0, attempt: .write)
+}
+
+/// The numbers of a seed (SplitMix64): the same ones every time.
+struct SeededGenerator: RandomNumberGenerator {
+    var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ mixed >> 31
+    }
+}
+
+/// The `sequence`-th envelope of a flow.
+func envelope(
+    _ sequence: UInt64, from source: String = "alpha", to destination: Address = .agent("beta"),
+    type: String = "ping", content: [UInt8]? = nil, cause: Identity? = nil
+) -> Envelope {
+    Envelope(
+        identity: Identity(
+            flow: Flow(source: source, destination: destination), incarnation: 1,
+            sequence: sequence),
+        type: type, sent: 1_700_000_000_000_000_000 + sequence, cause: cause,
+        contentEncoding: .json, content: content ?? Array(#"{"number":\#(sequence)}"#.utf8))
+}
+
+/// One annotation of every case.
+let everyAnnotation: [Annotation] = {
+    let flow = Flow(source: "alpha", destination: .topic("tot.branch_A"))
+    let one = Identity(flow: flow, incarnation: 2, sequence: 41)
+    let other = Identity(
+        flow: Flow(source: "beta", destination: .agent("alpha")), incarnation: 1,
+        sequence: 1 << 40)
+    return [
+        .cause(of: one, by: other, at: 1),
+        .subscribed(agent: "beta", topic: "tot.branch_A", at: 2),
+        .unsubscribed(agent: "beta", topic: "tot.branch_A", at: 3),
+        .dropped(one, reason: "queue full: \"beta\"\nat\t1,000 \\ 1,000 – ü", by: "proxy", at: 4),
+        .repeatDropped(other, transport: "nats", by: "alpha", at: 5),
+        .gap(
+            flow: flow, incarnation: 3, from: 7, through: .max, reason: "timeout", by: "beta",
+            at: 6),
+        .late(one, by: "beta", at: 7),
+        .note("", at: 0),
+        .note("anything", at: .max),
+    ]
+}()
+
+let clock = RunClock.starting()
