@@ -218,6 +218,8 @@ public final class Connection: Sendable {
     ///   - subject: A subject; `*` stands for one token, a last `>` for one or more.
     ///   - pendingMessagesMax: Messages that may wait to be fetched; more are dropped and counted.
     ///   - pendingBytesMax: The same in bytes.
+    /// - Returns: The subscription; releasing it ends it.
+    /// - Throws: `NATSError` when the connection is closed or `subject` is none.
     public func subscribe(
         to subject: String, pendingMessagesMax: Int = 1_000_000,
         pendingBytesMax: Int = 1 << 30

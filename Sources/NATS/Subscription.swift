@@ -95,6 +95,7 @@ public final class Subscription: Sendable {
     /// Returns at once.
     ///
     /// - Parameter timeout: After this time the subscription ends in any case.
+    /// - Throws: `NATSError` when it has ended already.
     public func drain(timeout: Duration) throws(NATSError) {
         try check(.drain(subject), natsSubscription_DrainTimeout(handle, timeout.milliseconds))
     }

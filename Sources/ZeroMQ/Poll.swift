@@ -50,6 +50,7 @@ public struct PollItem {
 ///   - items: What to wait for; afterwards what was seen is in them.
 ///   - timeout: The longest wait; zero looks and returns.
 /// - Returns: How many items are ready; zero after a timeout or a signal.
+/// - Throws: `ZeroMQError` when an item is no socket or descriptor, or its context is gone.
 public func poll(_ items: inout [PollItem], timeout: Duration) throws(ZeroMQError) -> Int {
     var raw = items.map { item in
         zmq_pollitem_t(

@@ -126,6 +126,7 @@ public struct Socket: ~Copyable {
     /// - Parameters:
     ///   - frames: The frames, copied.
     ///   - wait: Wait for room, as long as the option `sendTimeout` says.
+    /// - Returns: Whether it was sent, and if not, why.
     /// - Throws: `ZeroMQError` for anything but a lack of room or of a peer.
     public mutating func send(
         _ frames: [[UInt8]], wait: Bool = false
