@@ -6,6 +6,9 @@ struct ContentDifference {
     let path: String
     let reason: String
 
+    /// The path without its position, so that differences can be counted together.
+    var kind: String { path.hasPrefix("byte ") ? "byte" : path }
+
     /// Whether two contents are the same, by bytes where both are there, else by length and digest.
     static func isSame(_ left: Content, _ right: Content) -> Bool {
         if case .bytes(let one) = left, case .bytes(let other) = right { return one == other }

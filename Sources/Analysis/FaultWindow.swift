@@ -1,5 +1,3 @@
-public import Wire
-
 /// An injected fault as the checker sees it: when it held and what it touched.
 ///
 /// An envelope's deviation is explained by a fault when the envelope was alive while the fault held
@@ -24,7 +22,7 @@ public struct FaultWindow: Sendable, Hashable {
 
     /// The name of the fault in the plan.
     public let id: String
-    /// What it does: `kill`, `stop`, …
+    /// What it does, for example `kill` or `stop`.
     public let kind: String
     /// The process that it is done to.
     public let target: String

@@ -81,13 +81,17 @@ public struct StructuralDiff: Sendable, Hashable {
         _ kind: Difference.Kind, _ weight: Difference.Weight, _ left: Value?, _ right: Value?
     ) {
         count += 1
+        weigh(weight)
+        guard differences.count < limit else { return }
+        differences.append(
+            Difference(path: path, kind: kind, weight: weight, left: left, right: right))
+    }
+
+    private mutating func weigh(_ weight: Difference.Weight) {
         switch (self.weight, weight) {
         case (nil, _), (_, .different), (.ignored, .tolerated): self.weight = weight
         default: break
         }
-        guard differences.count < limit else { return }
-        differences.append(
-            Difference(path: path, kind: kind, weight: weight, left: left, right: right))
     }
 
     private mutating func descend(
@@ -243,7 +247,7 @@ public struct StructuralDiff: Sendable, Hashable {
     private mutating func pairUnderRules(
         _ leftOnly: inout [Int], _ rightOnly: inout [Int], _ left: [Value], _ right: [Value]
     ) {
-        leftOnly.removeAll { one in
+        leftOnly = leftOnly.filter { one in
             for (position, other) in rightOnly.enumerated() {
                 let diff = StructuralDiff(
                     left[one], right[other], rules: rules, limit: limit,
@@ -251,9 +255,10 @@ public struct StructuralDiff: Sendable, Hashable {
                 guard diff.weight != .different else { continue }
                 rightOnly.remove(at: position)
                 for difference in diff.differences { take(difference) }
-                return true
+                if let weight = diff.weight { weigh(weight) }
+                return false
             }
-            return false
+            return true
         }
     }
 

@@ -1,0 +1,68 @@
+internal import JSON
+internal import Recording
+internal import Wire
+
+/// What comparing two contents says.
+struct ContentComparison {
+    /// `nil` where they are the same.
+    let weight: Difference.Weight?
+    var path: String?
+    var left: String?
+    var right: String?
+    var reason = ""
+    /// Every place that differs, lists counted as one place.
+    var places: Set<String> = []
+
+    private static let same = ContentComparison(weight: nil)
+
+    /// Bytes, then digest, then canonical JSON, then place by place.
+    static func of(
+        _ left: ComparedRecord, _ right: ComparedRecord, rules: [PathRule]
+    ) -> ContentComparison {
+        guard left.type == right.type else {
+            return ContentComparison(
+                weight: .different, path: "type", left: left.type, right: right.type,
+                reason: "The types differ: '\(left.type)' and '\(right.type)'.")
+        }
+        if ContentDifference.isSame(left.content, right.content) { return same }
+        let isJSON = left.contentEncoding == .json && right.contentEncoding == .json
+        if isJSON, case .bytes(let one) = left.content, case .bytes(let other) = right.content,
+            let before = try? Value(parsing: one), let after = try? Value(parsing: other)
+        {
+            let type = left.type
+            return structural(
+                before, after, rules: rules.filter { $0.type == nil || $0.type == type })
+        }
+        let difference = ContentDifference(left.content, right.content)
+        return ContentComparison(
+            weight: .different, path: difference.path,
+            left: describe(left.content), right: describe(right.content),
+            reason: "The contents differ: \(difference.reason).", places: [difference.kind])
+    }
+
+    private static func structural(
+        _ before: Value, _ after: Value, rules: [PathRule]
+    ) -> ContentComparison {
+        let diff = StructuralDiff(before, after, rules: rules)
+        guard let weight = diff.weight else { return same }
+        // The place that decides the class is the one to name.
+        let first = diff.differences.first { $0.weight == weight } ?? diff.differences.first
+        let left = Excerpt.of(first?.left)
+        let right = Excerpt.of(first?.right)
+        let verb =
+            switch weight {
+            case .different: "differ"
+            case .tolerated: "differ within a tolerance"
+            case .ignored: "differ where a rule looks away"
+            }
+        return ContentComparison(
+            weight: weight, path: first?.path.description, left: left, right: right,
+            reason: "The contents \(verb): \(left) and \(right).",
+            places: Set(diff.differences.map(\.path.generalised)))
+    }
+
+    /// Length and digest: a blob is never printed.
+    private static func describe(_ content: Content) -> String {
+        "\(content.length) bytes, \(ContentDigest.text(content.digest))"
+    }
+}

@@ -1,0 +1,163 @@
+internal import Recording
+internal import Wire
+
+/// A flow within one incarnation of its sender: the unit in which sequences count.
+struct StreamKey: Hashable, Comparable {
+    let flow: Flow
+    let incarnation: UInt32
+
+    static func < (left: StreamKey, right: StreamKey) -> Bool {
+        (left.flow, left.incarnation) < (right.flow, right.incarnation)
+    }
+}
+
+extension Identity {
+    var stream: StreamKey { StreamKey(flow: flow, incarnation: incarnation) }
+}
+
+/// Where a record stands in the histories.
+struct Place {
+    let history: Int
+    let record: Int
+}
+
+struct SentEntry {
+    let sequence: UInt64
+    let sent: UInt64
+    let place: Place
+}
+
+struct DeliveredEntry {
+    let sequence: UInt64
+    let sent: UInt64
+    let observed: UInt64
+    let place: Place
+}
+
+/// When a subscription held: from its confirmation until it was given up.
+struct SubscriptionInterval {
+    let start: UInt64
+    var end: UInt64?
+}
+
+/// What one stream's receivers saw.
+struct StreamEntries {
+    var sent: [SentEntry] = []
+    var deliveries: [String: [DeliveredEntry]] = [:]
+}
+
+/// A drop that a part of the mesh named.
+struct Drop {
+    let reason: String
+    let by: String
+    let at: UInt64
+}
+
+/// A wait that a receiver gave up.
+struct Gap {
+    let receiver: String
+    let sequences: ClosedRange<UInt64>
+    let reason: String
+}
+
+/// The histories sorted by stream and receiver.
+struct DeliveryIndex {
+    private(set) var streams: [StreamKey: StreamEntries] = [:]
+    private(set) var subscriptions: [String: [String: [SubscriptionInterval]]] = [:]
+    private(set) var drops: [Identity: Drop] = [:]
+    private(set) var late: [Identity: [String: UInt64]] = [:]
+    private(set) var gaps: [StreamKey: [Gap]] = [:]
+    private(set) var repeatsDropped = 0
+    /// Agents whose deliveries would be seen.
+    private(set) var observed: Set<String>
+    private(set) var notes: [String] = []
+
+    init(_ histories: [History], scope: DeliveryScope) {
+        observed = scope.observed
+        var recorders: Set<String> = []
+        for history in histories where !scope.proxies.contains(history.process) {
+            recorders.insert(history.process)
+        }
+        observed.formUnion(recorders)
+        for (index, history) in histories.enumerated() {
+            addRecords(of: history, at: index, recorders: recorders, proxies: scope.proxies)
+            notes += history.notes.map { "\(history.process): \($0)" }
+        }
+        addAnnotations(of: histories)
+    }
+
+    private mutating func addRecords(
+        of history: History, at index: Int, recorders: Set<String>, proxies: Set<String>
+    ) {
+        for (position, record) in history.records.enumerated() where record.lane == .primary {
+            let place = Place(history: index, record: position)
+            let identity = record.identity
+            switch record.direction {
+            case .sent:
+                streams[identity.stream, default: StreamEntries()].sent.append(
+                    SentEntry(sequence: identity.sequence, sent: record.sent, place: place))
+            case .delivered:
+                var receiver = record.agent
+                if case .agent(let name) = identity.flow.destination,
+                    proxies.contains(record.agent)
+                {
+                    // What a proxy says of an agent that speaks for itself is no second delivery.
+                    guard !recorders.contains(name) else { continue }
+                    receiver = name
+                    observed.insert(name)
+                }
+                streams[identity.stream, default: StreamEntries()]
+                    .deliveries[receiver, default: []].append(
+                        DeliveredEntry(
+                            sequence: identity.sequence, sent: record.sent,
+                            observed: record.observed, place: place))
+            }
+        }
+    }
+
+    private mutating func addAnnotations(of histories: [History]) {
+        var changes: [(agent: String, topic: String, at: UInt64, holds: Bool)] = []
+        for annotation in histories.lazy.flatMap(\.annotations) {
+            switch annotation {
+            case .subscribed(let agent, let topic, let at): changes.append((agent, topic, at, true))
+            case .unsubscribed(let agent, let topic, let at):
+                changes.append((agent, topic, at, false))
+            case .dropped(let identity, let reason, let by, let at):
+                if drops[identity] == nil {
+                    drops[identity] = Drop(reason: reason, by: by, at: at)
+                }
+            case .repeatDropped: repeatsDropped += 1
+            case .gap(let flow, let incarnation, let from, let through, let reason, let by, _):
+                guard from <= through else { continue }
+                gaps[StreamKey(flow: flow, incarnation: incarnation), default: []].append(
+                    Gap(receiver: by, sequences: from...through, reason: reason))
+            case .late(let identity, let by, let at):
+                late[identity, default: [:]][by] = min(at, late[identity]?[by] ?? .max)
+            case .cause, .note: break
+            }
+        }
+        // A restart says `subscribed` again without an end in between: the subscription went on.
+        // In a move the mesh keeps what comes meanwhile, and after a crash it is owed all the same.
+        changes.sort { $0.at < $1.at }
+        for change in changes {
+            var intervals = subscriptions[change.topic]?[change.agent] ?? []
+            let isOpen = intervals.last.map { $0.end == nil } ?? false
+            if change.holds, !isOpen {
+                intervals.append(SubscriptionInterval(start: change.at))
+            } else if !change.holds, isOpen {
+                intervals[intervals.count - 1].end = change.at
+            }
+            subscriptions[change.topic, default: [:]][change.agent] = intervals
+        }
+    }
+
+    /// Who subscribed to what covers the topic, and when.
+    func subscribers(of topic: String) -> [String: [SubscriptionInterval]] {
+        var found: [String: [SubscriptionInterval]] = [:]
+        for (subscription, agents) in subscriptions
+        where Names.topic(topic, isUnder: subscription) {
+            found.merge(agents) { $0 + $1 }
+        }
+        return found
+    }
+}
