@@ -60,6 +60,40 @@ int synmesh_signalfd_read(int descriptor, synmesh_signal *signal) {
     return 1;
 }
 
+static int caught_signals = -1;
+
+static void catch_signal(int number) {
+    int error = errno;
+    uint8_t byte = (uint8_t)number;
+    // Full means that nobody has read thousands of them; one more says nothing new.
+    ssize_t ignored = write(caught_signals, &byte, 1);
+    (void)ignored;
+    errno = error;
+}
+
+int synmesh_signals_catch(const int *signals, size_t count) {
+    int ends[2];
+    if (caught_signals != -1) {
+        errno = EALREADY;
+        return -1;
+    }
+    if (pipe2(ends, O_CLOEXEC) == -1) return -1;
+    fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    caught_signals = ends[1];
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = catch_signal;
+    action.sa_flags = SA_RESTART;
+    sigfillset(&action.sa_mask);
+    for (size_t index = 0; index < count; index++) {
+        struct sigaction before;
+        if (sigaction(signals[index], NULL, &before) == -1) return -1;
+        if (before.sa_handler == SIG_IGN) continue;
+        if (sigaction(signals[index], &action, NULL) == -1) return -1;
+    }
+    return ends[0];
+}
+
 _Static_assert(sizeof(sigset_t) <= sizeof(synmesh_signal_mask), "a signal mask has room");
 
 int synmesh_signals_block(synmesh_signal_mask *previous) {

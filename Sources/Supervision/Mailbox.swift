@@ -22,7 +22,7 @@ final class Mailbox<Message: Sendable>: Sendable {
         close(descriptor)
     }
 
-    /// Leaves a message. False when the owner has ended and nobody will read it.
+    /// Leaves a message; false when the owner has ended and nobody will read it.
     @discardableResult
     func post(_ message: Message) -> Bool {
         let isOpen = state.withLock { state in

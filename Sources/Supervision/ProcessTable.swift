@@ -69,11 +69,18 @@ enum ProcessTable {
         }
     }
 
-    /// The living processes that carry all of `entries` in their environment, this one excepted.
+    /// The living processes that carry all of `entries` in their environment.
+    ///
+    /// This process and those that it descends from are never among them, whatever environment they
+    /// were started with: a rehearsal inside a rehearsal must not end the outer one.
     static func carrying(_ entries: [String], in table: [ProcessRecord]) -> [ProcessRecord] {
-        let own = getpid()
+        let parents = Dictionary(
+            table.map { ($0.process, $0.parent) }, uniquingKeysWith: { first, _ in first })
+        var spared: Set<Int32> = []
+        var next: Int32? = getpid()
+        while let process = next, spared.insert(process).inserted { next = parents[process] }
         return table.filter { record in
-            !record.isZombie && record.process != own
+            !record.isZombie && !spared.contains(record.process)
                 && environment(of: record.process, contains: entries)
         }
     }

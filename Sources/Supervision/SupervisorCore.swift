@@ -136,7 +136,7 @@ final class SupervisorCore {
 
     // MARK: Ending
 
-    /// The leader is a zombie now. Its group may still live.
+    /// The leader is a zombie now, and its group may still live.
     private func leaderEnded(_ process: ManagedProcess, _ child: Child) {
         var result = synmesh_exit()
         let cause: ExitCause

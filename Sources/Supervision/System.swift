@@ -32,7 +32,9 @@ func sleepFor(milliseconds: UInt64) {
     nanosleep(&time, nil)
 }
 
-/// Writes all bytes, whatever a single `write` takes. Returns 0 or the `errno` that ended it.
+/// Writes all bytes, however many calls it takes.
+///
+/// - Returns: 0, or the `errno` value that ended it.
 @discardableResult
 func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: CInt) -> CInt {
     var rest = bytes

@@ -2,9 +2,11 @@ internal import CLinux
 internal import Glibc
 internal import Supervision
 
+/// Runs a command and leaves nothing of it behind.
+///
 /// `synmesh-guard [--manifest PATH] -- COMMAND ARGUMENTS...`
 ///
-/// Runs the command and passes its exit code on. Whatever way the command ends, every descendant of
+/// The command's exit code is passed on. Whatever way the command ends, every descendant of
 /// it is killed, those included that ignore signals, changed their session or lost their parent;
 /// then the files that the manifest names are removed. One thread and no cleverness: this program
 /// must not be what fails.

@@ -31,6 +31,13 @@ typedef struct {
 // Reads one signal. Returns 1, or 0 when none is there, or -1.
 int synmesh_signalfd_read(int descriptor, synmesh_signal *signal);
 
+// Catches the signals with a handler and returns a descriptor that blocks, and from which the number
+// of each that arrives is read as one byte. A signal that is ignored stays so. Once a process.
+//
+// Not a signalfd: that needs the signals blocked in every thread, and the main thread of a Swift
+// program with an asynchronous `main` waits in `sigsuspend` with none blocked.
+int synmesh_signals_catch(const int *signals, size_t count);
+
 // Blocks every signal in the calling thread but those a fault raises, and says what was blocked
 // before through `previous`, which `synmesh_signals_restore` takes.
 typedef struct {
