@@ -65,7 +65,7 @@ let package = Package(
 
         // Mechanisms
         module("Recording", ["Wire", "JSON", "CXXHash", "CLinux"]),
-        module("Control", ["Wire", "JSON", "ZeroMQ"]),
+        module("Control", ["Wire", "JSON", "ZeroMQ", "CLinux"]),
         module(
             "Messaging",
             ["Wire", "JSON", "ZeroMQ", "NATS", "Recording", "CLinux", collections]),
