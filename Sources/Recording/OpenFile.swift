@@ -48,21 +48,32 @@ struct OpenFile: ~Copyable {
     func write(
         _ bytes: [UInt8], at offset: Int, attempt: HistoryError.Attempt
     ) throws(HistoryError) {
-        var code: Int32 = 0
-        bytes.withUnsafeBytes { buffer in
-            var count = 0
-            while count < buffer.count, code == 0 {
-                let result = pwrite(
-                    number, buffer.baseAddress?.advanced(by: count), buffer.count - count,
-                    off_t(offset + count))
+        try all(bytes, attempt) { address, count, done in
+            pwrite(number, address, count, off_t(offset + done))
+        }
+    }
+
+    /// Writes all of it at the end of a file that was opened with `O_APPEND`.
+    func append(_ bytes: [UInt8]) throws(HistoryError) {
+        try all(bytes, .write) { address, count, _ in Glibc.write(number, address, count) }
+    }
+
+    private func all(
+        _ bytes: [UInt8], _ attempt: HistoryError.Attempt,
+        write: (UnsafeRawPointer, Int, Int) -> Int
+    ) throws(HistoryError) {
+        try bytes.withUnsafeBufferPointer { (buffer) throws(HistoryError) in
+            guard let start = UnsafeRawPointer(buffer.baseAddress) else { return }
+            var done = 0
+            while done < buffer.count {
+                let result = write(start + done, buffer.count - done, done)
                 if result > 0 {
-                    count += result
+                    done += result
                 } else if result == 0 || errno != EINTR {
-                    code = result == 0 ? EIO : errno
+                    throw HistoryError(attempt, path, .system(result == 0 ? EIO : errno))
                 }
             }
         }
-        guard code == 0 else { throw HistoryError(attempt, path, .system(code)) }
     }
 
     /// Takes the file's lock if nobody has it; the lock ends with the process, however it ends.
