@@ -80,5 +80,6 @@ public final class Diagnostics {
             help: Suggestion.help(for: name, among: Array(names)))
     }
 
-    private var isFull: Bool { collected.count >= countMax }
+    /// Whether no more diagnostics are kept: what is only good for a better message can be skipped.
+    public var isFull: Bool { collected.count >= countMax }
 }

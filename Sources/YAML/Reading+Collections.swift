@@ -29,13 +29,7 @@ extension Reading {
                     help: node.scalarText.map { "write it in brackets: [\($0)]" })
                 return nil
             }
-            guard count.contains(nodes.count) else {
-                let bound =
-                    nodes.count < count.lowerBound
-                    ? "at least \(count.lowerBound)" : "at most \(count.upperBound)"
-                diagnostics.error(
-                    "this list has \(nodes.count) elements, it must have \(bound)",
-                    at: node.location)
+            guard diagnostics.inBounds(nodes.count, count, "list", "elements", node) else {
                 return nil
             }
             return nodes.compactMap { element.read($0, reportingTo: diagnostics) }
@@ -44,9 +38,9 @@ extension Reading {
 
     /// A list, or one element without the brackets.
     public static func listOrOne<Element>(
-        of element: Reading<Element>
+        of element: Reading<Element>, count: ClosedRange<Int> = 0 ... .max
     ) -> Reading<[Element]> where Value == [Element] {
-        let list = Reading.list(of: element)
+        let list = Reading.list(of: element, count: count)
         return Reading("\(element.expected), or a list") { node, diagnostics in
             if case .sequence = node.content { return list.read(node, reportingTo: diagnostics) }
             return element.read(node, reportingTo: diagnostics).map { [$0] }
@@ -57,11 +51,14 @@ extension Reading {
     ///
     /// A key whose value cannot be read is kept, without a value: what refers to it is not wrong.
     public static func dictionary<Element>(
-        of element: Reading<Element>
+        of element: Reading<Element>, count: ClosedRange<Int> = 0 ... .max
     ) -> Reading<[Keyed<Element>]> where Value == [Keyed<Element>] {
         Reading("a mapping", example: "{}") { node, diagnostics in
             guard let entries = node.entries else {
                 diagnostics.expected("a mapping", found: node)
+                return nil
+            }
+            guard diagnostics.inBounds(entries.count, count, "mapping", "keys", node) else {
                 return nil
             }
             return entries.map {
@@ -93,6 +90,7 @@ extension Reading {
     /// - Parameters:
     ///   - readings: the keys, each with the reading of its value
     ///   - what: what the key names, as messages say it: `step`
+    /// - Returns: a reading of such a mapping
     public static func oneKey(
         of readings: KeyValuePairs<String, Reading>, what: String
     ) -> Reading {
@@ -118,6 +116,20 @@ extension Reading {
             }
             return reading.read(entry.value, reportingTo: diagnostics)
         }
+    }
+}
+
+extension Diagnostics {
+    /// Whether a collection has as many elements as it may; reports it where not.
+    fileprivate func inBounds(
+        _ count: Int, _ bounds: ClosedRange<Int>, _ what: String, _ elements: String, _ node: Node
+    ) -> Bool {
+        if bounds.contains(count) { return true }
+        let bound =
+            count < bounds.lowerBound
+            ? "at least \(bounds.lowerBound)" : "at most \(bounds.upperBound)"
+        error("this \(what) has \(count) \(elements), it must have \(bound)", at: node.heading)
+        return false
     }
 }
 

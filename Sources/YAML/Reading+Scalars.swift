@@ -104,6 +104,7 @@ extension Reading {
     /// - Parameters:
     ///   - what: what the word is, as messages say it: `shape`
     ///   - words: the words, in the order in which messages list them
+    /// - Returns: a reading of such a word
     public static func enumeration(
         _ what: String, of words: KeyValuePairs<String, Value>
     ) -> Reading {

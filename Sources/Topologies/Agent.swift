@@ -1,0 +1,72 @@
+public import JSON
+public import Wire
+public import YAML
+
+/// One agent; where the file says `replicas`, one of several alike.
+public struct Agent: Sendable {
+    /// What it is called on the wire: `camera`, or `camera-2` where there are replicas.
+    public let name: String
+    /// What the file calls it: `camera`.
+    public let group: String
+    /// Which built-in agent it is, or `nil` where it is a command of the user's.
+    public let kind: String?
+    /// The branch that it is attached to.
+    public let branch: String
+    /// The transport that it starts on.
+    public let transport: Transport
+    /// What it speaks on ZeroMQ.
+    public let wire: AgentWire
+    /// Its settings as it gets them: sizes in bytes, groups expanded, paths resolved.
+    public let settings: Value
+    /// The agents that must be ready before it starts, groups expanded.
+    public let dependencies: [String]
+    /// What happens when it ends by itself.
+    public let restart: RestartPolicy
+    /// Where the file declares it.
+    public let location: Location
+
+    let launches: [Transport: Launch]
+
+    /// How it is started on a transport; `nil` where it cannot run on that one.
+    public func launch(on transport: Transport) -> Launch? { launches[transport] }
+}
+
+extension Agent {
+    /// The topics that a built-in agent publishes to, as its settings say.
+    public var publishedTopics: [String] { topics(.publishedTopics) }
+
+    /// The topics that a built-in agent subscribes to, as its settings say.
+    public var subscribedTopics: [String] { topics(.subscribedTopics) }
+
+    private func topics(_ shape: AgentKind.Shape) -> [String] {
+        guard let kind, let settings = AgentKind.all.first(where: { $0.name == kind })?.settings
+        else { return [] }
+        return settings.filter { $0.shape == shape }.flatMap { setting in
+            (self.settings[setting.name]?.array ?? []).compactMap(\.string)
+        }
+    }
+}
+
+/// What an agent speaks on ZeroMQ.
+public enum AgentWire: String, Sendable, CaseIterable {
+    /// Header and content in frames of their own: what agents built on the SDK speak.
+    case frames
+    /// The seed's single JSON frame.
+    case json
+}
+
+/// How an agent's process is started.
+public struct Launch: Sendable, Hashable {
+    /// What is run.
+    public enum Program: Sendable, Hashable {
+        /// A program of this package, such as `synmesh-probe`.
+        case builtIn(String)
+        /// A program and its arguments; it starts in the topology's folder.
+        case command([String])
+    }
+
+    /// What is run.
+    public let program: Program
+    /// What the topology adds to its environment.
+    public let environment: [String: String]
+}

@@ -1,0 +1,105 @@
+/// A built-in agent: which program it is, and which settings it has.
+///
+/// Settings that are not declared here are errors in a topology, and those that are reach the
+/// agent checked and complete: a size in bytes, a group as the names of its replicas, a path that
+/// does not depend on the working folder.
+public struct AgentKind: Sendable {
+    /// The name that `kind:` gives.
+    public let name: String
+    /// The program of this package that it is.
+    public let executable: String
+    /// Its settings.
+    let settings: [Setting]
+    /// Settings that cannot be given together.
+    let exclusive: [[String]]
+
+    /// A key under `settings:`.
+    struct Setting: Sendable, Hashable {
+        let name: String
+        let shape: Shape
+        let isRequired: Bool
+
+        init(_ name: String, _ shape: Shape, isRequired: Bool = false) {
+            self.name = name
+            self.shape = shape
+            self.isRequired = isRequired
+        }
+    }
+
+    /// What a setting holds.
+    indirect enum Shape: Sendable, Hashable {
+        /// Names of agents or groups; the agent gets the names of agents.
+        case agents
+        /// Topics that the agent publishes to.
+        case publishedTopics
+        /// Topics that the agent subscribes to.
+        case subscribedTopics
+        /// A size; the agent gets bytes.
+        case byteSize(ClosedRange<Int>)
+        case integer(ClosedRange<Int>)
+        case number(ClosedRange<Double>)
+        /// A time; the agent gets seconds.
+        case duration
+        case flag
+        case text
+        /// A file, by its path from the topology's folder.
+        case file
+        case choice([String])
+        case object([Setting])
+    }
+}
+
+extension AgentKind {
+    /// Every built-in kind; a new one is one more element.
+    static let all: [AgentKind] = [
+        AgentKind(
+            "probe", executable: "synmesh-probe",
+            settings: [
+                Setting("to", .agents),
+                Setting("topics", .publishedTopics),
+                Setting("subscribe", .subscribedTopics),
+                Setting("size", .byteSize(0...256_000_000)),
+                Setting("seed", .integer(0 ... .max)),
+            ]),
+        AgentKind(
+            "camera", executable: "synmesh-photogrammetry",
+            settings: [
+                Setting("to", .agents),
+                Setting("cloud", .file),
+                Setting("seed", .integer(0 ... .max)),
+                Setting(
+                    "scene",
+                    .object([
+                        Setting("points", .integer(1...50_000_000), isRequired: true),
+                        Setting("shape", .choice(["sphere", "torus", "terrain"])),
+                    ])),
+            ], exclusive: [["cloud", "scene"]]),
+        AgentKind(
+            "mesh", executable: "synmesh-photogrammetry",
+            settings: [
+                Setting("to", .agents),
+                Setting("topics", .publishedTopics),
+            ]),
+    ]
+
+    /// Faults planted into the SDK of any built-in agent, so that checkers can be checked.
+    private static let defects = Setting(
+        "defects",
+        .object([
+            Setting("lose", .integer(1 ... .max)),
+            Setting("repeat", .integer(1 ... .max)),
+            Setting("swap", .integer(1 ... .max)),
+            Setting("alter", .integer(1 ... .max)),
+            Setting("on", .choice(["zmq", "nats", "any"])),
+            Setting("lane", .choice(["primary", "shadow"])),
+        ]))
+
+    private init(
+        _ name: String, executable: String, settings: [Setting], exclusive: [[String]] = []
+    ) {
+        self.name = name
+        self.executable = executable
+        self.settings = settings + [Self.defects]
+        self.exclusive = exclusive
+    }
+}

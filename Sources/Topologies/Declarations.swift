@@ -1,0 +1,200 @@
+internal import Wire
+internal import YAML
+
+/// A topology as the file has it: types are checked, references are not.
+struct Declarations {
+    var name: Located<String>?
+    var servers: [Keyed<Server>] = []
+    var branches: [Keyed<Branch>] = []
+    var topicProxies: [Keyed<TopicProxy>] = []
+    var pools: [Keyed<Pool>] = []
+    var agents: [Keyed<Agent>] = []
+    /// Where `agents` stands.
+    var agentsLocation: Location?
+
+    struct Server {
+        let maximumPayload: Int
+        let executable: String
+        let restart: RestartPolicy
+    }
+
+    struct Branch {
+        let endpoint: Located<Endpoint>?
+        let links: [Located<String>]
+        let server: Located<String>?
+        let routingReport: Duration
+        let queueMessages: Int
+        let queueBytes: Int
+    }
+
+    struct TopicProxy {
+        let publish: Located<Endpoint>?
+        let subscribe: Located<Endpoint>?
+        let prefixes: [Located<String>]
+        let server: Located<String>?
+        let stallTimeout: Duration
+    }
+
+    /// `nil` for what the file must say and does not, which was reported.
+    struct Pool {
+        let size: Int?
+        let slots: Int?
+    }
+
+    struct Agent {
+        let kind: Located<String>?
+        let command: Located<[String]>?
+        /// Where `kind` and `command` stand, even if their values are wrong.
+        let kindKey: Location?
+        let commandKey: Location?
+        let perTransport: [Transport: TransportOptions]
+        let branch: Located<String>?
+        let transport: Located<Transport>?
+        let wire: Located<AgentWire>?
+        let replicas: Located<Int>?
+        /// Whether `replicas` stands there, even if its value is wrong.
+        let hasReplicas: Bool
+        let settings: Node?
+        let environment: [String: String]
+        let dependencies: [Located<String>]
+        let restart: RestartPolicy
+    }
+
+    struct TransportOptions {
+        let command: Located<[String]>?
+        let environment: [String: String]
+    }
+}
+
+extension Declarations {
+    /// The shape of a topology file; every key that there is, is named below.
+    static let version = 1
+    /// How many proxies, servers and pools there may be, and what one of them may list: checks may
+    /// take the square of it.
+    private static let few = 0...200
+
+    /// Reads a whole topology file.
+    static var reading: Reading<Declarations> {
+        .mapping { file in
+            var declarations = Declarations()
+            _ = file.required("synmesh", formatVersion, example: String(version))
+            declarations.name = file.optional("name", .located(.string))
+            declarations.servers = file.optional(
+                "nats", .dictionary(of: server, count: few), default: [])
+            declarations.branches = file.optional(
+                "branches", .dictionary(of: branch, count: few), default: [])
+            declarations.topicProxies = file.optional(
+                "topic_proxies", .dictionary(of: topicProxy, count: few), default: [])
+            declarations.pools = file.optional(
+                "pools", .dictionary(of: pool, count: few), default: [])
+            declarations.agents = file.optional(
+                "agents", .dictionary(of: agent, count: 0...Resolver.agentCountMax), default: [])
+            declarations.agentsLocation = file.keyLocation(of: "agents")
+            return declarations
+        }
+    }
+
+    private static var formatVersion: Reading<Int> {
+        .integer().checked { found in
+            guard found != version else { return nil }
+            return Complaint(
+                "format version \(found) is not known",
+                help: "this synmesh reads version \(version)"
+            )
+        }
+    }
+
+    private static var server: Reading<Server> {
+        .mapping { server in
+            Server(
+                maximumPayload: server.optional(
+                    "max_payload", .byteSize(in: 1_024...67_108_864), default: 1_048_576),
+                executable: server.optional("executable", .nonemptyText, default: "nats-server"),
+                restart: server.optional("restart", .restartPolicy, default: RestartPolicy()))
+        }
+    }
+
+    private static var branch: Reading<Branch> {
+        .mapping { branch in
+            let queue = branch.optional(
+                "queue",
+                .mapping { queue in
+                    (
+                        messages: queue.optional("messages", .integer(in: 1...10_000_000)),
+                        bytes: queue.optional("bytes", .byteSize(in: 1_024...1_099_511_627_776))
+                    )
+                })
+            return Branch(
+                endpoint: branch.optional("endpoint", .located(.endpoint)),
+                links: branch.optional(
+                    "links", .listOrOne(of: .located(.string), count: few), default: []),
+                server: branch.optional("nats", .located(.string)),
+                routingReport: branch.optional(
+                    "routing_report", .duration(in: .milliseconds(100) ... .seconds(86_400)),
+                    default: .seconds(5)),
+                queueMessages: queue?.messages ?? 100_000,
+                queueBytes: queue?.bytes ?? 268_435_456)
+        }
+    }
+
+    private static var topicProxy: Reading<TopicProxy> {
+        .mapping { proxy in
+            TopicProxy(
+                publish: proxy.optional("publish", .located(.endpoint)),
+                subscribe: proxy.optional("subscribe", .located(.endpoint)),
+                prefixes: proxy.required(
+                    "prefixes", .listOrOne(of: .located(.string), count: few), example: "[status]")
+                    ?? [],
+                server: proxy.optional("nats", .located(.string)),
+                stallTimeout: proxy.optional(
+                    "stall_timeout", .duration(in: .zero ... .seconds(600)), default: .seconds(5)))
+        }
+    }
+
+    private static var pool: Reading<Pool> {
+        .mapping { pool in
+            Pool(
+                size: pool.required("size", .byteSize(in: 1...(1 << 40))),
+                slots: pool.required("slots", .integer(in: 1...4_096), example: "4"))
+        }
+    }
+
+    private static var agent: Reading<Agent> {
+        .mapping { agent in
+            Agent(
+                kind: agent.optional("kind", .located(.string)),
+                command: agent.optional("command", .located(.command)),
+                kindKey: agent.keyLocation(of: "kind"),
+                commandKey: agent.keyLocation(of: "command"),
+                perTransport: agent.optional("transports", transports, default: [:]),
+                branch: agent.optional("branch", .located(.string)),
+                transport: agent.optional(
+                    "transport", .located(.enumeration("transport", of: Transport.self))),
+                wire: agent.optional("wire", .located(.enumeration("wire", of: AgentWire.self))),
+                replicas: agent.optional("replicas", .located(.integer(in: 1...1_000))),
+                hasReplicas: agent.contains("replicas"),
+                settings: agent.optional("settings", .any),
+                environment: agent.optional("environment", .environment, default: [:]),
+                dependencies: agent.optional(
+                    "depends_on", .listOrOne(of: .located(.string)), default: []),
+                restart: agent.optional("restart", .restartPolicy, default: RestartPolicy()))
+        }
+    }
+
+    private static var transports: Reading<[Transport: TransportOptions]> {
+        .mapping { transports in
+            var options: [Transport: TransportOptions] = [:]
+            for transport in Transport.allCases {
+                options[transport] = transports.optional(
+                    transport.rawValue,
+                    .mapping { option in
+                        TransportOptions(
+                            command: option.optional("command", .located(.command)),
+                            environment: option.optional(
+                                "environment", .environment, default: [:]))
+                    })
+            }
+            return options
+        }
+    }
+}

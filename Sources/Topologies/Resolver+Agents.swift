@@ -1,0 +1,166 @@
+internal import JSON
+internal import Wire
+internal import YAML
+
+extension Resolver {
+    /// The agents, one for each replica.
+    func resolvedAgents() -> [Agent] {
+        if declarations.branches.isEmpty, let location = declarations.agentsLocation,
+            !declarations.agents.isEmpty
+        {
+            diagnostics.error(
+                "there is no branch for the agents to attach to", at: location,
+                help: "declare one: 'branches: {core: {}}'")
+        }
+        return declarations.agents.flatMap { entry in
+            entry.value.map { resolved($0, entry) } ?? []
+        }
+    }
+
+    private func resolved(_ agent: Declarations.Agent, _ entry: Keyed<Declarations.Agent>)
+        -> [Agent]
+    {
+        let kind = kind(of: agent)
+        checkProgram(of: agent, entry)
+        let branch = branch(of: agent, entry)
+        let transport = agent.transport?.value ?? .zmq
+        let wire = agent.wire?.value ?? .frames
+        if wire == .json, let location = agent.wire?.location, agent.kindKey != nil {
+            diagnostics.error(
+                "a built-in agent speaks frames only", at: location,
+                help: "remove 'wire': json is for commands that speak the seed's single frame")
+        }
+        let home = branches.first { $0.name == branch }
+        if transport == .nats, let home, home.server == nil, declarations.servers.isEmpty {
+            diagnostics.error(
+                "the agent \(Diagnostic.quote(entry.key)) starts on nats, but there is no "
+                    + "NATS server",
+                at: agent.transport?.location ?? entry.location,
+                help: "declare one: 'nats: {main: {}}'")
+        }
+        let settings = settings(of: agent, kind)
+        let dependencies = dependencies(of: agent)
+        let launches = launches(of: agent, kind)
+        return agentNames[entry.key, default: []].map { name in
+            Agent(
+                name: name, group: entry.key, kind: kind?.name, branch: branch ?? "",
+                transport: transport, wire: wire, settings: settings,
+                dependencies: dependencies, restart: agent.restart, location: entry.location,
+                launches: launches)
+        }
+    }
+
+    private func kind(of agent: Declarations.Agent) -> AgentKind? {
+        guard let name = agent.kind else { return nil }
+        if let kind = AgentKind.all.first(where: { $0.name == name.value }) { return kind }
+        diagnostics.unknown(
+            "kind of agent", name.value, at: name.location, among: AgentKind.all.map(\.name))
+        return nil
+    }
+
+    /// Checks that there is exactly one program to start, at least on the first transport.
+    private func checkProgram(
+        of agent: Declarations.Agent, _ entry: Keyed<Declarations.Agent>
+    ) {
+        let commands = Transport.allCases.compactMap { agent.perTransport[$0]?.command }
+        if agent.kindKey != nil {
+            for location in [agent.commandKey].compactMap({ $0 }) + commands.map(\.location) {
+                diagnostics.error(
+                    "an agent has a 'kind' or a 'command', not both", at: location,
+                    help: "remove one: a kind is a program of synmesh's own")
+            }
+            return
+        }
+        guard agent.commandKey == nil else { return }
+        let transport = agent.transport?.value ?? .zmq
+        if commands.isEmpty {
+            diagnostics.error(
+                "the agent \(Diagnostic.quote(entry.key)) has neither 'kind' nor 'command'",
+                at: entry.location, help: "add 'kind: probe' or 'command: [./agent]'")
+        } else if agent.perTransport[transport]?.command == nil {
+            diagnostics.error(
+                "the agent \(Diagnostic.quote(entry.key)) starts on \(transport.rawValue), "
+                    + "but has no command for it",
+                at: agent.transport?.location ?? entry.location,
+                help: "add a 'command' for every transport, or "
+                    + "'transports: {\(transport.rawValue): {command: [./agent]}}'")
+        }
+    }
+
+    private func branch(
+        of agent: Declarations.Agent, _ entry: Keyed<Declarations.Agent>
+    ) -> String? {
+        let names = declarations.branches.map(\.key)
+        guard let branch = agent.branch else {
+            if names.count > 1 {
+                diagnostics.error(
+                    "the agent \(Diagnostic.quote(entry.key)) does not say its branch",
+                    at: entry.location,
+                    help: "add one of: "
+                        + names.prefix(12).map { "'branch: \($0)'" }.joined(separator: ", "))
+            }
+            return names.first
+        }
+        if names.contains(branch.value) { return branch.value }
+        // Without any branch, one report at the top says it for all agents.
+        if !names.isEmpty { unknown("branch", branch, among: names) }
+        return nil
+    }
+
+    private func settings(of agent: Declarations.Agent, _ kind: AgentKind?) -> Value {
+        guard let node = agent.settings else { return .object([:]) }
+        if let kind {
+            return SettingsReader(resolver: self).read(kind, node) ?? .object([:])
+        }
+        // The settings of a kind that is not known say nothing wrong.
+        guard agent.kindKey == nil else { return .object([:]) }
+        let entries = Reading<[Keyed<Value>]>.dictionary(of: .json)
+            .read(node, reportingTo: diagnostics)
+        var members: [String: Value] = [:]
+        for entry in entries ?? [] { members[entry.key] = entry.value }
+        return .object(members)
+    }
+
+    private func dependencies(of agent: Declarations.Agent) -> [String] {
+        expanded(
+            agent.dependencies,
+            help: "agents start after every server, branch and topic proxy by themselves")
+    }
+
+    /// The agents that references mean, each once, in the order of the references.
+    ///
+    /// - Parameters:
+    ///   - references: names of agents, replicas and groups
+    ///   - help: what to do where one is another part's name
+    /// - Returns: the names of agents; those that do not exist are reported
+    func expanded(_ references: [Located<String>], help: String? = nil) -> [String] {
+        var seen: Set<String> = []
+        var names: [String] = []
+        for reference in references where seen.insert(reference.value).inserted {
+            guard let meant = agentNames[reference.value] else {
+                unknown("agent", reference, among: groups, help: help)
+                continue
+            }
+            names += meant.count == 1 ? meant : meant.filter { seen.insert($0).inserted }
+        }
+        return names
+    }
+
+    private func launches(
+        of agent: Declarations.Agent, _ kind: AgentKind?
+    ) -> [Transport: Launch] {
+        var launches: [Transport: Launch] = [:]
+        for transport in Transport.allCases {
+            let options = agent.perTransport[transport]
+            let environment = agent.environment.merging(options?.environment ?? [:]) { $1 }
+            if let kind {
+                launches[transport] = Launch(
+                    program: .builtIn(kind.executable), environment: environment)
+            } else if let command = options?.command?.value ?? agent.command?.value {
+                launches[transport] = Launch(
+                    program: .command(command), environment: environment)
+            }
+        }
+        return launches
+    }
+}

@@ -1,0 +1,92 @@
+internal import Wire
+internal import YAML
+
+extension Resolver {
+    static let nameRule =
+        "a name is a letter or digit, then letters, digits, '_' and '-', "
+        + "\(Names.lengthMax) characters at most"
+
+    func topologyName() -> String {
+        if let name = declarations.name {
+            checkName(name.value, at: name.location)
+            return name.value
+        }
+        var base = source.name[...]
+        if let slash = base.lastIndex(of: "/") { base = base[base.index(after: slash)...] }
+        if let dot = base.lastIndex(of: "."), dot != base.startIndex { base = base[..<dot] }
+        if !Names.isLegal(base) {
+            diagnostics.report(
+                Diagnostic(
+                    source: source,
+                    message: "the topology has no name, and its file's name is not legal as one",
+                    help: "add 'name: …': " + Self.nameRule))
+        }
+        return String(base)
+    }
+
+    @discardableResult
+    private func checkName(_ name: String, at location: Location) -> Bool {
+        if Names.isLegal(name) { return true }
+        diagnostics.error(
+            "\(Diagnostic.quote(name)) is not legal as a name", at: location, help: Self.nameRule)
+        return false
+    }
+
+    /// All parts share one set of names: each is a file of logs, and a name in reports.
+    func declareNames() {
+        for entry in declarations.servers { declare(entry.key, "NATS server", entry.location) }
+        for entry in declarations.branches { declare(entry.key, "branch", entry.location) }
+        for entry in declarations.topicProxies {
+            declare(entry.key, "topic proxy", entry.location)
+        }
+        for entry in declarations.pools { declare(entry.key, "pool", entry.location) }
+        for entry in declarations.agents { declare(entry.key, "agent", entry.location) }
+
+        var count = 0
+        for entry in declarations.agents {
+            guard let agent = entry.value, agent.hasReplicas else {
+                agentNames[entry.key] = [entry.key]
+                count += 1
+                continue
+            }
+            let replicas = agent.replicas?.value ?? 1
+            count += replicas
+            guard count <= Self.agentCountMax else { break }
+            let names = (1...replicas).map { "\(entry.key)-\($0)" }
+            agentNames[entry.key] = names
+            for name in names {
+                agentNames[name] = agentNames[name] ?? [name]
+            }
+            let location = agent.replicas?.location ?? entry.location
+            if let longest = names.last, Names.isLegal(entry.key) {
+                checkName(longest, at: location)
+            }
+            for name in names { declare(name, "replica", location, isLegalityKnown: true) }
+        }
+        if count > Self.agentCountMax {
+            diagnostics.error(
+                "the topology has more than \(Self.agentCountMax) agents",
+                at: declarations.agentsLocation
+                    ?? Location(source: source, line: 1, column: 1, length: 0))
+        }
+    }
+
+    private func declare(
+        _ name: String, _ what: String, _ location: Location, isLegalityKnown: Bool = false
+    ) {
+        if !isLegalityKnown { checkName(name, at: location) }
+        guard let first = parts[name] else {
+            parts[name] = (what, location)
+            return
+        }
+        diagnostics.error(
+            "the \(what) \(Diagnostic.quote(name)) has the name of \(Self.article(first.what))",
+            at: location,
+            help: "line \(first.location.line) has the other: every part needs a name of its own")
+    }
+
+    /// `an agent`, `a branch`.
+    static func article(_ noun: String) -> String {
+        (noun.first.map { "aeiou".contains($0) } == true ? "an " : "a ") + noun
+    }
+}
