@@ -86,9 +86,11 @@ struct Program {
             poll(&item, 1, -1)
             var signal = synmesh_signal()
             while synmesh_signalfd_read(signals, &signal) == 1 {
-                // What the terminal sent went to its whole foreground group, so the orchestrator
-                // has it already; a second one would read as impatience.
-                guard signal.number != SIGCHLD, signal.from_process else { continue }
+                // What the terminal's keys send goes to its whole foreground group, so the
+                // orchestrator has it already; a second one would read as impatience. A terminal
+                // that goes away tells only the leader of its session, which this may be.
+                let isKey = !signal.from_process && signal.number != SIGHUP
+                guard signal.number != SIGCHLD, !isKey else { continue }
                 kill(orchestrator, signal.number)
             }
         }

@@ -60,7 +60,7 @@ struct Program {
         ("ignores", "trap '' TERM INT HUP; while :; do sleep 1000; done"),
         ("setsid", "setsid sh -c \"trap '' TERM; sleep 1000\" & sleep 1000"),
         ("double-fork", "(setsid sh -c 'sleep 1000 & sleep 1000 & exit 0' &) ; sleep 1000"),
-        ("renamed", "exec env -i setsid sh -c 'sleep 1000'"),
+        ("sheds-token", "env -i setsid sh -c 'sleep 1000' & exec sleep 1000"),
     ]
 
     private static func say(_ text: String) {

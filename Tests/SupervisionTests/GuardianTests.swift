@@ -84,11 +84,14 @@ struct GuardianTests {
         var orchestrator: Int32 = 0
         var output = ""
 
-        init() async throws {
+        init(onTerminal: Bool = false) async throws {
             directory = try TemporaryDirectory()
-            launched = try Launched(
-                [try builtProgram("supervision-subject"), token, directory.path, "7"],
-                environment: ["PATH=/usr/bin:/bin", "SYNMESH_TOKEN=\(token)"])
+            let command = [try builtProgram("supervision-subject"), token, directory.path, "7"]
+            let environment = ["PATH=/usr/bin:/bin", "SYNMESH_TOKEN=\(token)"]
+            launched =
+                onTerminal
+                ? try Launched(onTerminal: command, environment: environment)
+                : try Launched(command, environment: environment)
             var text = ""
             let launched = launched
             let isUp = try await eventually {
@@ -99,7 +102,9 @@ struct GuardianTests {
             output = text
             let numbers = text.split(whereSeparator: \.isWhitespace).compactMap { Int32($0) }
             orchestrator = try #require(numbers.first)
-            #expect(numbers.last == launched.process, "the guardian keeps the first number")
+            #expect(
+                onTerminal || numbers.last == launched.process,
+                "the guardian keeps the number that the shell knows")
             #expect(orchestrator != launched.process)
             // The guardian, the orchestrator, and the children but the one without a token.
             let token = token
@@ -120,12 +125,12 @@ struct GuardianTests {
             return now?.startTicks == record.startTicks && now?.isZombie == false
         }
 
-        func expectNothingLeft() async throws {
+        func expectNothingLeft(isOpen: Bool = true) async throws {
             let isEmpty = try await eventually { survivors.isEmpty }
             #expect(isEmpty, "\(survivors)")
             let isClean = try await eventually { leftFiles.isEmpty }
             #expect(isClean, "\(leftFiles)")
-            close(launched.output)
+            if isOpen { close(launched.output) }
         }
 
         private var leftFiles: [String] {
@@ -151,6 +156,31 @@ struct GuardianTests {
         kill(rehearsal.launched.process, SIGKILL)
         #expect(try await rehearsal.launched.exitCode() == 1_009)
         try await rehearsal.expectNothingLeft()
+    }
+
+    @Test("Ctrl-C reaches the orchestrator once, which stops everything in order")
+    func controlC() async throws {
+        var rehearsal = try await Rehearsal(onTerminal: true)
+        rehearsal.remember()
+        writeAll("\u{3}", to: rehearsal.launched.output)
+        let code = try await rehearsal.launched.exitCode()
+        #expect(code == 7)
+        rehearsal.launched.read(into: &rehearsal.output)
+        #expect(
+            rehearsal.output.contains("signal 2, complete true, nothing is left behind"),
+            "\(rehearsal.output)")
+        try await rehearsal.expectNothingLeft()
+    }
+
+    @Test("A terminal that goes away ends everything in order")
+    func terminalGone() async throws {
+        var rehearsal = try await Rehearsal(onTerminal: true)
+        rehearsal.remember()
+        close(rehearsal.launched.output)
+        #expect(try await eventually { rehearsal.survivors.isEmpty })
+        try await rehearsal.expectNothingLeft(isOpen: false)
+        // `setsid` waits for the guardian, and the terminal's end may be the end of it too.
+        _ = try await rehearsal.launched.exitCode()
     }
 
     @Test("SIGTERM to the guardian stops everything in order, and the exit code passes through")

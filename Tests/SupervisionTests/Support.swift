@@ -107,6 +107,24 @@ struct Launched {
         output = ends[0]
     }
 
+    /// Starts it as the leader of a session on a terminal of its own, whose other end is `output`.
+    init(onTerminal arguments: [String], environment: [String]) throws {
+        let terminal = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK)
+        try #require(terminal >= 0)
+        var unlocked: CInt = 0
+        var number: CInt = 0
+        let (unlock, getNumber): (UInt, UInt) = (0x4004_5431, 0x8004_5430)
+        try #require(ioctl(terminal, unlock, &unlocked) == 0)
+        try #require(ioctl(terminal, getNumber, &number) == 0)
+        let other = "/dev/pts/\(number)"
+        let script = "exec setsid --ctty --wait \"$@\" <\(other) >\(other) 2>&1"
+        let launched = try Launched(
+            ["sh", "-c", script, "sh"] + arguments, environment: environment)
+        close(launched.output)
+        process = launched.process
+        output = terminal
+    }
+
     /// What it has written so far, added to `text`.
     func read(into text: inout String) {
         var buffer = [UInt8](repeating: 0, count: 4_096)
