@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import Synchronization
 internal import Testing
 
 @testable internal import Supervision
@@ -17,9 +18,17 @@ func eventually(
     return true
 }
 
-/// A directory that is gone after the test.
+/// A directory that is gone after the test, or at the latest when the tests' process ends.
 final class TemporaryDirectory: Sendable {
     let path: String
+
+    /// The directories still there: what a supervisor's thread holds may never be released.
+    private static let remaining: Mutex<Set<String>> = {
+        atexit {
+            for path in TemporaryDirectory.remaining.withLock({ $0 }) { synmesh_remove_tree(path) }
+        }
+        return Mutex([])
+    }()
 
     init() throws {
         var template = Array("/tmp/synmesh-supervision-XXXXXX".utf8CString)
@@ -27,10 +36,12 @@ final class TemporaryDirectory: Sendable {
         path = template.withUnsafeBufferPointer { buffer in
             buffer.baseAddress.map { String(cString: $0) } ?? ""
         }
+        _ = Self.remaining.withLock { $0.insert(path) }
     }
 
     deinit {
         synmesh_remove_tree(path)
+        _ = Self.remaining.withLock { $0.remove(path) }
     }
 
     func file(_ name: String) -> String { "\(path)/\(name)" }
