@@ -1,0 +1,296 @@
+internal import DequeModule
+public import JSON
+internal import Recording
+public import Wire
+internal import ZeroMQ
+
+/// An agent's one way to speak in the mesh, whatever carries it.
+///
+/// It names every envelope (per flow from 1), records it before the transport sees it, receives
+/// through the receiver's rule, and records what it hands out before it hands it out. It belongs to
+/// one thread, and goes on receiving while it waits for anything, so that two agents that send to
+/// each other never wait for each other for ever.
+///
+/// ```swift
+/// let client = try AgentClient(name: "capture", incarnation: 1, clock: clock, transport: transport)
+/// try client.subscribe(to: "tot.updates")
+/// _ = try client.send(to: "report", type: "task", content: Array("{}".utf8), encoding: .json)
+/// while let envelope = try client.receive(timeout: .seconds(1)) { … }
+/// ```
+public final class AgentClient {
+    /// What is bounded, and what is planted.
+    public struct Options: Hashable, Sendable {
+        /// The longest that a send waits for room.
+        public var sendTimeout: Duration = .seconds(10)
+        /// The longest that a subscription may take to be confirmed.
+        public var subscribeTimeout: Duration = .seconds(5)
+        /// The most envelopes that wait to be handed out before the client stops to read.
+        public var readyMessages = 100_000
+        /// The same in bytes of content.
+        public var readyBytes = 512 << 20
+        /// Planted faults, for controls.
+        public var defects: Defects?
+
+        /// The defaults.
+        public init() {}
+    }
+
+    struct Ready {
+        let arrival: Arrival
+        var isRecorded = false
+    }
+
+    /// The agent's name.
+    public let name: String
+    /// The agent's incarnation.
+    public let incarnation: UInt32
+    /// The run's clock.
+    public let clock: RunClock
+    /// What is bounded, and what is planted.
+    public let options: Options
+    /// What the agent is subscribed to, confirmed.
+    public internal(set) var subscriptions: Set<String> = []
+
+    var transport: any AgentTransport
+    let recorder: (any MessageRecorder)?
+    var receiver: Receiver
+    var ready: Deque<Ready> = []
+    var readyBytes = 0
+    var counts = Counters()
+    var confirmedTickets: Set<UInt64> = []
+    var subscribing: Set<String> = []
+    var primaryDefects: DefectLane
+    var shadowDefects: DefectLane
+    var isDrained = false
+    private var sequences: [Address: UInt64] = [:]
+    /// What was dropped here and its receivers do not know of yet.
+    private var untoldGaps: [Address: [ClosedRange<UInt64>]] = [:]
+
+    /// Makes a client.
+    ///
+    /// - Parameters:
+    ///   - name: The agent's name.
+    ///   - incarnation: Raised each time that the agent starts; the first start is 1.
+    ///   - clock: The run's clock.
+    ///   - transport: The way into the mesh, attached already.
+    ///   - recorder: What is told of every envelope; nil for none.
+    ///   - state: What `state` of the former incarnation said, after a drained restart.
+    ///   - limits: What the receiver's rule is bounded by.
+    ///   - options: What else is bounded.
+    /// - Throws: `MessagingError` where the name is not legal or the state malformed.
+    public init(
+        name: String, incarnation: UInt32, clock: RunClock, transport: any AgentTransport,
+        recorder: (any MessageRecorder)? = nil, restoring state: Value? = nil,
+        limits: Receiver.Limits = Receiver.Limits(), options: Options = Options()
+    ) throws(MessagingError) {
+        guard Names.isLegal(name) else {
+            throw MessagingError(.attach(name), .illegalName(name))
+        }
+        self.name = name
+        self.incarnation = incarnation
+        self.clock = clock
+        self.transport = transport
+        self.recorder = recorder
+        self.options = options
+        self.receiver = Receiver(
+            base: incarnation == 1 || state != nil ? .one : .firstSeen, limits: limits)
+        self.primaryDefects = DefectLane(
+            options.defects, lane: .primary, transport: transport.name)
+        self.shadowDefects = DefectLane(options.defects, lane: .shadow, transport: "nats")
+        if let state {
+            let topics = state["subscriptions"]?.array?.compactMap(\.string) ?? []
+            try apply(receiver.restore(state, topics: topics, at: clock.now))
+        }
+    }
+
+    /// What the next incarnation restores: the receiver's marks, and what is subscribed to.
+    ///
+    /// The positions in the agent's own flows are not part of it: the incarnation rises.
+    public var state: Value {
+        var members = receiver.state.object ?? [:]
+        members["subscriptions"] = .array(subscriptions.sorted().map(Value.string))
+        return .object(members)
+    }
+
+    /// What was done so far.
+    public var counters: Counters {
+        var current = counts
+        current.held = UInt64(receiver.heldCount)
+        current.ahead = receiver.aheadCount
+        return current
+    }
+
+    /// Sends to an agent.
+    ///
+    /// - Parameters:
+    ///   - agent: The receiver's name.
+    ///   - type: The message type.
+    ///   - content: The content; arrives as it is.
+    ///   - encoding: How the content is to be read.
+    ///   - cause: The envelope that this one answers.
+    /// - Returns: The envelope's identity.
+    /// - Throws: `MessagingError`: refused before it got an identity (`.oversize`, `.illegalName`),
+    ///   or recorded as sent and then dropped (`.noRoom` and others), which is annotated.
+    @discardableResult
+    public func send(
+        to agent: String, type: String, content: [UInt8],
+        encoding: Envelope.ContentEncoding = .binary, cause: Identity? = nil
+    ) throws(MessagingError) -> Identity {
+        guard Names.isLegal(agent) else {
+            throw MessagingError(.send(.agent(agent), type: type), .illegalName(agent))
+        }
+        return try post(to: .agent(agent), type, content, encoding, cause)
+    }
+
+    /// Publishes to a topic.
+    ///
+    /// - Parameters:
+    ///   - topic: The topic.
+    ///   - type: The message type.
+    ///   - content: The content; arrives as it is.
+    ///   - encoding: How the content is to be read.
+    ///   - cause: The envelope that this one answers.
+    /// - Returns: The envelope's identity.
+    /// - Throws: `MessagingError`, as `send` does.
+    @discardableResult
+    public func publish(
+        topic: String, type: String, content: [UInt8],
+        encoding: Envelope.ContentEncoding = .binary, cause: Identity? = nil
+    ) throws(MessagingError) -> Identity {
+        guard Names.isLegalTopic(topic) else {
+            throw MessagingError(.send(.topic(topic), type: type), .illegalName(topic))
+        }
+        return try post(to: .topic(topic), type, content, encoding, cause)
+    }
+
+    private func post(
+        to destination: Address, _ type: String, _ content: [UInt8],
+        _ encoding: Envelope.ContentEncoding, _ cause: Identity?
+    ) throws(MessagingError) -> Identity {
+        let attempt = MessagingError.Attempt.send(destination, type: type)
+        guard Names.isLegal(type) else { throw MessagingError(attempt, .illegalName(type)) }
+        guard !isDrained else { throw MessagingError(attempt, .closed) }
+        let sequence = (sequences[destination] ?? 0) + 1
+        let envelope = Envelope(
+            identity: Identity(
+                flow: Flow(source: name, destination: destination), incarnation: incarnation,
+                sequence: sequence),
+            type: type, sent: clock.now, cause: cause, contentEncoding: encoding, content: content)
+        if let reason = transport.refusal(of: envelope) { throw MessagingError(attempt, reason) }
+        try record(envelope, .sent, transport: transport.name)
+        sequences[destination] = sequence
+        counts.sent[destination, default: 0] += 1
+        if let cause { try annotate(.cause(of: cause, by: envelope.identity, at: clock.now)) }
+        duplicate(envelope)
+        try tellGaps(to: destination)
+        for copy in primaryDefects.apply(envelope, at: clock.now) { try transmit(copy) }
+        return envelope.identity
+    }
+
+    /// Sends, and goes on receiving while there is no room.
+    func transmit(_ envelope: Envelope) throws(MessagingError) {
+        let attempt = MessagingError.Attempt.send(envelope.destination, type: envelope.type)
+        let end = clock.now + options.sendTimeout.nanoseconds
+        do throws(MessagingError) {
+            while try !transport.send(envelope) {
+                let now = clock.now
+                guard now < end else {
+                    throw MessagingError(attempt, .noRoom(waited: options.sendTimeout))
+                }
+                let outbound = transport.outboundItems(to: envelope.destination)
+                // Where nothing tells that there is room, look again soon.
+                let wait = outbound.isEmpty ? min(end - now, 2_000_000) : end - now
+                var items = outbound + (isFull ? [] : transport.inboundItems())
+                _ = try zeroMQ(attempt) { () throws(ZeroMQError) in
+                    try poll(&items, timeout: .nanoseconds(Int64(clamping: wait)))
+                }
+                try pump()
+            }
+        } catch {
+            guard envelope.kind == .content else { throw error }
+            counts.dropped += 1
+            untoldGaps[envelope.destination, default: []].append(
+                envelope.sequence...envelope.sequence)
+            try annotate(
+                .dropped(
+                    envelope.identity, reason: error.reason.description, by: name, at: clock.now))
+            throw error
+        }
+    }
+
+    /// Tells receivers what will never come, before what comes behind it.
+    private func tellGaps(to destination: Address) throws(MessagingError) {
+        guard let gaps = untoldGaps.removeValue(forKey: destination) else { return }
+        for gap in gaps {
+            let content: Value = [
+                "from": .integer(Int64(clamping: gap.lowerBound)),
+                "through": .integer(Int64(clamping: gap.upperBound)),
+                "reason": "dropped by its sender: no room on the way",
+            ]
+            let notice = Envelope(
+                identity: Identity(
+                    flow: Flow(source: name, destination: destination), incarnation: incarnation,
+                    sequence: gap.lowerBound),
+                kind: .gap, type: "gap", sent: clock.now, contentEncoding: .json,
+                content: Array(content.canonical.utf8))
+            // Only a courtesy: without it the receiver waits out its bound.
+            _ = try transport.send(notice)
+        }
+    }
+
+    /// Subscribes, and returns when the subscription holds: nothing published later is missed.
+    ///
+    /// - Parameter topic: The topic; what is published to it or below it arrives.
+    /// - Throws: `MessagingError` with reason `.timeout` where it is not confirmed in time.
+    public func subscribe(to topic: String) throws(MessagingError) {
+        guard Names.isLegalTopic(topic) else {
+            throw MessagingError(.subscribe(topic), .illegalName(topic))
+        }
+        guard !subscriptions.contains(topic) else { return }
+        subscribing.insert(topic)
+        defer { subscribing.remove(topic) }
+        let ticket = try transport.subscribe(to: topic)
+        let end = clock.now + options.subscribeTimeout.nanoseconds
+        while confirmedTickets.remove(ticket) == nil {
+            try pump()
+            if confirmedTickets.contains(ticket) { continue }
+            let now = clock.now
+            guard now < end else {
+                throw MessagingError(.subscribe(topic), .timeout(options.subscribeTimeout))
+            }
+            try waitInbound(until: end, also: [])
+        }
+        subscriptions.insert(topic)
+        try annotate(.subscribed(agent: name, topic: topic, at: clock.now))
+    }
+
+    /// Ends a subscription; what came until now is still handed out.
+    public func unsubscribe(from topic: String) throws(MessagingError) {
+        guard subscriptions.remove(topic) != nil else { return }
+        try annotate(.unsubscribed(agent: name, topic: topic, at: clock.now))
+        try transport.unsubscribe(from: topic)
+        let others = subscriptions
+        receiver.rebase { flowTopic in
+            Names.topic(flowTopic, isUnder: topic)
+                && !others.contains { Names.topic(flowTopic, isUnder: $0) }
+        }
+    }
+
+    func record(
+        _ envelope: Envelope, _ direction: Direction, transport: String, lane: Lane = .primary
+    ) throws(MessagingError) {
+        do throws(HistoryError) {
+            try recorder?.record(envelope, direction, transport: transport, lane: lane)
+        } catch {
+            throw MessagingError(.record, .history(error))
+        }
+    }
+
+    func annotate(_ annotation: Annotation) throws(MessagingError) {
+        do throws(HistoryError) {
+            try recorder?.annotate(annotation)
+        } catch {
+            throw MessagingError(.record, .history(error))
+        }
+    }
+}

@@ -1,0 +1,84 @@
+public import Wire
+public import ZeroMQ
+
+/// An envelope as it came in.
+public struct Arrival: Hashable, Sendable {
+    /// The envelope.
+    public var envelope: Envelope
+    /// The transport that brought it: `zmq`, `nats` or `inproc`.
+    public var transport: String
+    /// Whether the way that it came counts what is consumed (a credit window).
+    public var isCredited: Bool
+
+    /// Makes an arrival.
+    public init(_ envelope: Envelope, transport: String, isCredited: Bool = false) {
+        self.envelope = envelope
+        self.transport = transport
+        self.isCredited = isCredited
+    }
+}
+
+/// What a transport has to say.
+public enum Inbound: Hashable, Sendable {
+    /// An envelope came.
+    case arrival(Arrival)
+    /// The compared-only copy of an envelope came.
+    case shadow(Envelope, transport: String)
+    /// A message without identity came, in the seed's shape.
+    case unidentified(SeedMessage, transport: String)
+    /// These envelopes will never come.
+    case gap(flow: Flow, incarnation: UInt32, from: UInt64, through: UInt64, reason: String)
+    /// The subscription with this ticket holds from now on.
+    case confirmed(ticket: UInt64)
+    /// Something came that could not be read.
+    case malformed(String)
+}
+
+/// One way into the mesh: how an agent's envelopes leave and come.
+///
+/// Nothing here waits: the client waits, for all of it at once, and goes on receiving while it
+/// waits for room to send. A transport belongs to one thread.
+public protocol AgentTransport: AnyObject {
+    /// The transport's name in histories.
+    var name: String { get }
+
+    /// Why the envelope can never go this way, if so; asked before it gets its identity.
+    func refusal(of envelope: Envelope) -> MessagingError.Reason?
+
+    /// Sends, or answers false where there is no room now.
+    func send(_ envelope: Envelope) throws(MessagingError) -> Bool
+
+    /// The next thing that came, or nil.
+    func receive() throws(MessagingError) -> Inbound?
+
+    /// What to wait for to receive.
+    func inboundItems() -> [PollItem]
+
+    /// What to wait for to send there, where the system can tell; otherwise the client looks again
+    /// every few milliseconds.
+    func outboundItems(to destination: Address) -> [PollItem]
+
+    /// Starts to subscribe; `Inbound.confirmed` with the returned ticket says that it holds.
+    func subscribe(to topic: String) throws(MessagingError) -> UInt64
+
+    /// Ends a subscription.
+    func unsubscribe(from topic: String) throws(MessagingError)
+
+    /// Credited arrivals were handed out or dropped by rule: more may come.
+    func consumed(_ count: Int)
+
+    /// Starts to end the way in without losing what is on it.
+    func beginInboundDrain() throws(MessagingError)
+
+    /// Whether everything that was on the way in has been received.
+    var isInboundDrained: Bool { get }
+
+    /// Starts to make sure that everything sent has been passed on.
+    func beginOutboundDrain() throws(MessagingError)
+
+    /// Whether everything that was sent has been passed on.
+    var isOutboundDrained: Bool { get }
+
+    /// Ends both ways.
+    func close()
+}

@@ -1,0 +1,84 @@
+public import Wire
+internal import ZeroMQ
+
+/// What a drain achieved.
+public struct DrainResult: Hashable, Sendable {
+    /// Whether everything that was on the way in was received.
+    public var isInboundComplete: Bool
+    /// Whether everything that was sent was passed on.
+    public var isOutboundComplete: Bool
+    /// Envelopes handed out meanwhile.
+    public var delivered: Int
+    /// What went wrong, where something did.
+    public var problems: [String]
+}
+
+extension AgentClient {
+    /// Ends the client without losing what is on its way: hands out everything that comes until
+    /// the last markers (ZeroMQ) or the end of the drained subscriptions (NATS), then makes sure
+    /// that everything sent was passed on.
+    ///
+    /// Afterwards `state` is what the next incarnation needs, and nothing can be sent any more.
+    ///
+    /// - Parameters:
+    ///   - deadline: The longest that either direction may take.
+    ///   - deliver: Gets each envelope; it may still send, for example its answer.
+    /// - Returns: What was achieved within the deadline.
+    /// - Throws: What `deliver` throws, or `MessagingError` where the history fails.
+    public func drain(
+        deadline: Duration = .seconds(3), deliver: (Envelope) throws -> Void
+    ) throws -> DrainResult {
+        var result = DrainResult(
+            isInboundComplete: false, isOutboundComplete: false, delivered: 0, problems: [])
+        let inboundEnd = clock.now + deadline.nanoseconds
+        attempt(&result) { () throws(MessagingError) in try transport.beginInboundDrain() }
+        while true {
+            // Asked before the last look: what came until then is taken by it.
+            let isComplete = transport.isInboundDrained
+            try pump(atMost: .max)
+            while !ready.isEmpty {
+                let envelope = try handOut(at: 0)
+                result.delivered += 1
+                try deliver(envelope)
+            }
+            result.isInboundComplete = isComplete
+            if isComplete || clock.now >= inboundEnd { break }
+            try waitInbound(until: min(inboundEnd, clock.now + Self.lookAgain), also: [])
+        }
+        for envelope in primaryDefects.takeWithheld() { try transmit(envelope) }
+        releaseShadowWithheld()
+        let outboundEnd = clock.now + deadline.nanoseconds
+        attempt(&result) { () throws(MessagingError) in
+            try transport.beginOutboundDrain()
+            while !transport.isOutboundDrained, clock.now < outboundEnd {
+                try pump()
+                if transport.isOutboundDrained { break }
+                try waitInbound(until: min(outboundEnd, clock.now + Self.lookAgain), also: [])
+            }
+        }
+        result.isOutboundComplete = transport.isOutboundDrained
+        isDrained = true
+        return result
+    }
+
+    /// Some ends are seen by looking, not by a wake-up.
+    private static let lookAgain: UInt64 = 20_000_000
+
+    private func attempt(
+        _ result: inout DrainResult, _ step: () throws(MessagingError) -> Void
+    ) {
+        do throws(MessagingError) {
+            try step()
+        } catch {
+            result.problems.append(error.description)
+        }
+    }
+
+    /// Ends the client at once: what was sent still leaves, what was not received is lost.
+    public func close() {
+        for envelope in primaryDefects.takeWithheld() { try? transmit(envelope) }
+        releaseShadowWithheld()
+        isDrained = true
+        transport.close()
+    }
+}

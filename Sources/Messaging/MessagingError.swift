@@ -1,0 +1,146 @@
+public import NATS
+public import Recording
+public import Wire
+public import ZeroMQ
+
+/// Why something could not be said or heard.
+public struct MessagingError: Error, Hashable, Sendable {
+    /// What was being attempted.
+    public enum Attempt: Hashable, Sendable {
+        case attach(String)
+        case send(Address, type: String)
+        case subscribe(String)
+        case unsubscribe(String)
+        case receive
+        case request(String, type: String)
+        case record
+        case restore
+        case shadow
+        case drain
+    }
+
+    /// Why it failed.
+    public enum Reason: Hashable, Sendable {
+        /// The name or topic is not legal on every wire.
+        case illegalName(String)
+        /// More than this transport carries in one envelope.
+        case oversize(bytes: Int, limit: Int)
+        /// The way was full, or its other end away, for the whole time.
+        case noRoom(waited: Duration)
+        /// No answer within the time.
+        case timeout(Duration)
+        /// No topic proxy serves the topic.
+        case noTopicProxy
+        /// The client has no second lane.
+        case noShadow
+        /// The client was closed or drained.
+        case closed
+        /// The state is not what `state` wrote.
+        case malformedState(String)
+        /// libzmq's reason.
+        case zeroMQ(ZeroMQError)
+        /// libnats's reason.
+        case nats(NATSError)
+        /// The history's reason.
+        case history(HistoryError)
+        /// A system call's reason.
+        case system(String)
+    }
+
+    /// What was being attempted.
+    public let attempt: Attempt
+    /// Why it failed.
+    public let reason: Reason
+
+    /// Makes an error.
+    public init(_ attempt: Attempt, _ reason: Reason) {
+        self.attempt = attempt
+        self.reason = reason
+    }
+}
+
+extension MessagingError: CustomStringConvertible {
+    /// The attempt, the reason, and a remedy where there is one, on one line.
+    public var description: String {
+        guard let remedy else { return "\(attempt): \(reason)" }
+        return "\(attempt): \(reason). \(remedy)"
+    }
+
+    /// What the reader can do about it, where there is something to do.
+    public var remedy: String? {
+        switch reason {
+        case .illegalName:
+            "Names are letters, digits, '_' and '-', at most 64; topics are such names joined by dots."
+        case .oversize:
+            "Raise the server's max_payload, send the content through shared memory, or send it in "
+                + "chunks."
+        case .noRoom: "Is the receiver, or the proxy on the way, alive and reading?"
+        case .noTopicProxy: "Give a topic proxy of the topology a prefix of it."
+        case .malformedState: "Start without a state; repeats across the restart are then possible."
+        default: nil
+        }
+    }
+}
+
+extension MessagingError.Attempt: CustomStringConvertible {
+    /// The attempt, as the start of a sentence.
+    public var description: String {
+        switch self {
+        case .attach(let place): "could not attach to \(place)"
+        case .send(let address, let type): "could not send '\(type)' to \(address)"
+        case .subscribe(let topic): "could not subscribe to '\(topic)'"
+        case .unsubscribe(let topic): "could not unsubscribe from '\(topic)'"
+        case .receive: "could not receive"
+        case .request(let agent, let type): "could not get an answer to '\(type)' from \(agent)"
+        case .record: "could not record"
+        case .restore: "could not restore the receiver's marks"
+        case .shadow: "could not change the shadow lane"
+        case .drain: "could not drain"
+        }
+    }
+}
+
+extension MessagingError.Reason: CustomStringConvertible {
+    /// The reason, as part of a sentence.
+    public var description: String {
+        switch self {
+        case .illegalName(let name): "'\(name)' is not a legal name"
+        case .oversize(let bytes, let limit):
+            "\(bytes) bytes with headers, and the server carries at most \(limit) (max_payload)"
+        case .noRoom(let waited): "no room on the way for \(waited)"
+        case .timeout(let time): "no answer within \(time)"
+        case .noTopicProxy: "no topic proxy serves it"
+        case .noShadow: "the client listens on no second lane"
+        case .closed: "the client is closed"
+        case .malformedState(let what): "the state is malformed: \(what)"
+        case .zeroMQ(let error): error.description
+        case .nats(let error): error.description
+        case .history(let error): error.description
+        case .system(let text): text
+        }
+    }
+}
+
+/// Calls into libzmq, and says what was being attempted when it fails.
+func zeroMQ<Result>(
+    _ attempt: @autoclosure () -> MessagingError.Attempt,
+    _ call: () throws(ZeroMQError) -> Result
+) throws(MessagingError) -> Result {
+    do throws(ZeroMQError) {
+        return try call()
+    } catch {
+        throw MessagingError(attempt(), .zeroMQ(error))
+    }
+}
+
+/// Calls into libnats, and says what was being attempted when it fails.
+func nats<Result>(
+    _ attempt: @autoclosure () -> MessagingError.Attempt,
+    _ call: () throws(NATSError) -> Result
+) throws(MessagingError) -> Result {
+    do throws(NATSError) {
+        return try call()
+    } catch {
+        throw MessagingError(attempt(), .nats(error))
+    }
+}

@@ -1,0 +1,109 @@
+internal import DequeModule
+internal import NATS
+internal import Synchronization
+
+/// Where the threads of a client's subscriptions put what they fetch.
+final class NATSInbox: Sendable {
+    private struct State {
+        var messages: Deque<Message> = []
+        var isClosed = false
+    }
+
+    /// Readable while something waits.
+    let signal: Signal
+    private let space: Signal
+    private let state = Mutex(State())
+    /// More stays in the library, which counts what it drops.
+    private let messagesMax = 100_000
+
+    init() throws(MessagingError) {
+        signal = try Signal()
+        space = try Signal()
+    }
+
+    func push(_ message: Message) {
+        while true {
+            let isPut = state.withLock { state in
+                guard state.messages.count < messagesMax || state.isClosed else { return false }
+                if !state.isClosed { state.messages.append(message) }
+                return true
+            }
+            if isPut { break }
+            space.wait(milliseconds: 100)
+            space.take()
+        }
+        signal.raise()
+    }
+
+    func pop() -> Message? {
+        signal.take()
+        let (message, isLeft, wasFull) = state.withLock { state in
+            let wasFull = state.messages.count >= messagesMax
+            return (state.messages.popFirst(), !state.messages.isEmpty, wasFull)
+        }
+        if isLeft { signal.raise() }
+        if wasFull { space.raise() }
+        return message
+    }
+
+    var isEmpty: Bool { state.withLock { $0.messages.isEmpty } }
+
+    /// Nobody will read any more.
+    func close() {
+        state.withLock { state in
+            state.isClosed = true
+            state.messages.removeAll()
+        }
+        space.raise()
+    }
+}
+
+/// One subscription and the thread that fetches from it.
+final class NATSReader: Sendable {
+    let subscription: Subscription
+    private let ended = Atomic<Bool>(false)
+    private let inbox: NATSInbox
+    private let thread = Mutex<DedicatedThread?>(nil)
+
+    init(
+        _ subscription: Subscription, into inbox: NATSInbox
+    ) throws(MessagingError) {
+        self.subscription = subscription
+        self.inbox = inbox
+    }
+
+    /// Begins to fetch; the thread keeps the reader until its subscription ends.
+    func start() throws(MessagingError) {
+        let started = try DedicatedThread { [self] in
+            fetch()
+            ended.store(true, ordering: .releasing)
+            inbox.signal.raise()
+        }
+        thread.withLock { $0 = started }
+    }
+
+    /// Whether everything was fetched and nothing more will come.
+    var isEnded: Bool { ended.load(ordering: .acquiring) }
+
+    private func fetch() {
+        while true {
+            do throws(NATSError) {
+                if let message = try subscription.next(timeout: .seconds(1)) {
+                    inbox.push(message)
+                }
+            } catch {
+                // Ended by `stop`, a drain that is complete, or a connection closed for good.
+                return
+            }
+        }
+    }
+
+    /// Ends the subscription at once, and the thread.
+    func stop() {
+        try? subscription.unsubscribe()
+        thread.withLock { thread in
+            thread?.join()
+            thread = nil
+        }
+    }
+}

@@ -1,0 +1,221 @@
+internal import Glibc
+internal import NATS
+public import Wire
+public import ZeroMQ
+
+/// An agent's way into the mesh over NATS: `agent.<name>.>`, topics as subjects.
+///
+/// Subscriptions are synchronous, each on a thread of its own: the library's callbacks could still
+/// run after a flush returned. With a run named it is a shadow lane: the same, on
+/// `shadow.<run>.…`.
+public final class NATSTransport: AgentTransport {
+    /// `nats`.
+    public let name = "nats"
+    private let agent: String
+    private let connection: Connection
+    private let shadowRun: String?
+    private let inbox: NATSInbox
+    private let flushTimeout: Duration
+    private var inboxReader: NATSReader
+    private var topicReaders: [String: [NATSReader]] = [:]
+    private var topics: Set<String> = []
+    private var confirmed: [UInt64] = []
+    private var tickets: UInt64 = 0
+    private var drainingReaders: [NATSReader] = []
+    private var isDraining = false
+    /// Whether everything sent is with the server.
+    public private(set) var isOutboundDrained = false
+
+    /// More than this in the library's buffer means that the socket does not keep up.
+    private static let pendingBytesMax = 8 << 20
+
+    /// Connects and subscribes to the agent's inbox; when it returns, the server knows.
+    ///
+    /// - Parameters:
+    ///   - agent: The agent's name.
+    ///   - url: The server.
+    ///   - shadowRun: The run whose shadow subjects are to be used instead of the agents' own.
+    ///   - flushTimeout: The longest that the server may take to confirm a subscription.
+    /// - Throws: `MessagingError` with the library's reason.
+    public init(
+        agent: String, url: String, shadowRun: String? = nil, flushTimeout: Duration = .seconds(2)
+    ) throws(MessagingError) {
+        let attempt = MessagingError.Attempt.attach(url)
+        self.agent = agent
+        self.shadowRun = shadowRun
+        self.flushTimeout = flushTimeout
+        self.inbox = try NATSInbox()
+        let suffix = shadowRun == nil ? "" : " (shadow)"
+        let connection = try nats(attempt) { () throws(NATSError) in
+            try Connection(to: url, options: ConnectionOptions(name: "agent \(agent)\(suffix)"))
+        }
+        self.connection = connection
+        let subject = Self.subject(Subject.inbox(of: agent), shadowRun)
+        let subscription = try nats(attempt) { () throws(NATSError) in
+            let subscription = try connection.subscribe(to: subject)
+            try connection.flush(timeout: flushTimeout)
+            return subscription
+        }
+        self.inboxReader = try NATSReader(subscription, into: inbox)
+        try inboxReader.start()
+    }
+
+    deinit { close() }
+
+    /// Whether the server is there now.
+    public var isConnected: Bool { connection.isConnected }
+
+    private static func subject(_ subject: String, _ run: String?) -> String {
+        run.map { Subject.shadow(subject, run: $0) } ?? subject
+    }
+
+    /// More than the server's `max_payload`, headers included.
+    public func refusal(of envelope: Envelope) -> MessagingError.Reason? {
+        // An envelope that has no sequence yet gets headers a few digits longer.
+        let headers = envelope.headers.reduce(64) {
+            $0 + $1.name.utf8.count + $1.value.utf8.count + 4
+        }
+        let bytes = headers + envelope.content.count
+        let limit = connection.maxPayload
+        return bytes > limit ? .oversize(bytes: bytes, limit: limit) : nil
+    }
+
+    /// Publishes; false while the server is away or the socket does not keep up.
+    public func send(_ envelope: Envelope) throws(MessagingError) -> Bool {
+        guard connection.isConnected, connection.pendingBytes < Self.pendingBytesMax else {
+            return false
+        }
+        do throws(NATSError) {
+            try connection.publish(
+                Self.subject(Subject.of(envelope), shadowRun), headers: envelope.headers,
+                content: envelope.content)
+            return true
+        } catch {
+            switch error.code {
+            case .oversize, .invalidSubject, .closed:
+                throw MessagingError(
+                    .send(envelope.destination, type: envelope.type), .nats(error))
+            default:
+                // The connection broke under it. It may have gone out nevertheless: sending it
+                // again is harmless, as receivers drop repeats.
+                return false
+            }
+        }
+    }
+
+    /// The next message that a reader fetched.
+    public func receive() throws(MessagingError) -> Inbound? {
+        if let ticket = confirmed.popLast() { return .confirmed(ticket: ticket) }
+        guard let message = inbox.pop() else { return nil }
+        return decode(message)
+    }
+
+    private func decode(_ message: Message) -> Inbound {
+        guard message.header("ce-specversion") != nil else {
+            guard shadowRun == nil, let seed = try? SeedMessage(parsing: message.content) else {
+                return .malformed("\(message.subject): neither ce- headers nor a seed message")
+            }
+            return .unidentified(seed, transport: name)
+        }
+        let envelope: Envelope
+        do throws(WireError) {
+            envelope = try Envelope(headers: message.header, content: message.content)
+        } catch {
+            return .malformed("\(message.subject): \(error)")
+        }
+        switch envelope.kind {
+        case .content:
+            return shadowRun == nil
+                ? .arrival(Arrival(envelope, transport: name))
+                : .shadow(envelope, transport: name)
+        case .gap: return GapNotice.inbound(envelope)
+        default: return .malformed("\(message.subject): unexpected \(envelope.kind)")
+        }
+    }
+
+    /// The inbox's signal.
+    public func inboundItems() -> [PollItem] { [.fileDescriptor(inbox.signal.descriptor)] }
+
+    /// The library has no descriptor for this.
+    public func outboundItems(to destination: Address) -> [PollItem] { [] }
+
+    /// Subscribes to the topic and to all below it; the server has confirmed when it returns.
+    public func subscribe(to topic: String) throws(MessagingError) -> UInt64 {
+        topics.insert(topic)
+        // A subscription above it receives the same already, and a second one would repeat it.
+        if !topicReaders.keys.contains(where: { Names.topic(topic, isUnder: $0) }) {
+            try startReaders(of: topic)
+        }
+        tickets += 1
+        confirmed.insert(tickets, at: 0)
+        inbox.signal.raise()
+        return tickets
+    }
+
+    private func startReaders(of topic: String) throws(MessagingError) {
+        var subscriptions: [Subscription] = []
+        for subject in Subject.subscriptions(to: topic) {
+            subscriptions.append(
+                try nats(.subscribe(topic)) { () throws(NATSError) in
+                    try connection.subscribe(to: Self.subject(subject, shadowRun))
+                })
+        }
+        try nats(.subscribe(topic)) { () throws(NATSError) in
+            try connection.flush(timeout: flushTimeout)
+        }
+        for subscription in subscriptions {
+            let reader = try NATSReader(subscription, into: inbox)
+            try reader.start()
+            topicReaders[topic, default: []].append(reader)
+        }
+    }
+
+    /// Ends the topic's subscription; the narrower ones that it stood for get their own.
+    public func unsubscribe(from topic: String) throws(MessagingError) {
+        topics.remove(topic)
+        guard let readers = topicReaders.removeValue(forKey: topic) else { return }
+        for other in topics.sorted() where Names.topic(other, isUnder: topic) {
+            guard !topicReaders.keys.contains(where: { Names.topic(other, isUnder: $0) }) else {
+                continue
+            }
+            try startReaders(of: other)
+        }
+        for reader in readers { reader.stop() }
+    }
+
+    /// Nothing is counted here.
+    public func consumed(_ count: Int) {}
+
+    /// Drains every subscription: what the server sent until it hears of it is still received.
+    public func beginInboundDrain() throws(MessagingError) {
+        guard !isDraining else { return }
+        isDraining = true
+        drainingReaders = [inboxReader] + topicReaders.values.flatMap { $0 }
+        for reader in drainingReaders {
+            try nats(.drain) { () throws(NATSError) in
+                try reader.subscription.drain(timeout: .seconds(3))
+            }
+        }
+    }
+
+    /// Whether every reader has fetched its last message, and all were received.
+    public var isInboundDrained: Bool {
+        isDraining && drainingReaders.allSatisfy(\.isEnded) && inbox.isEmpty
+    }
+
+    /// Flushes: then the server has everything.
+    public func beginOutboundDrain() throws(MessagingError) {
+        try nats(.drain) { () throws(NATSError) in try connection.flush(timeout: flushTimeout) }
+        isOutboundDrained = true
+    }
+
+    /// Ends every subscription, and the connection.
+    public func close() {
+        inbox.close()
+        if connection.isConnected { try? connection.flush(timeout: .milliseconds(500)) }
+        connection.close()
+        inboxReader.stop()
+        for reader in topicReaders.values.joined() { reader.stop() }
+        topicReaders.removeAll()
+    }
+}

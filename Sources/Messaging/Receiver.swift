@@ -1,0 +1,352 @@
+internal import DequeModule
+public import Wire
+
+/// What every receiver does, always: each envelope of a flow at most once, and in order.
+///
+/// A receiver cannot know that a sender, or it itself, is being moved from one transport to
+/// another, when envelopes come on two ways, twice and in any order. So per flow and incarnation it
+/// keeps a mark. In order: deliver. At or below the mark: a repeat, dropped. Ahead: held, for a
+/// bounded time and number, until the gap fills, or a notice says that it never will, or the time
+/// is up; what comes for a gap that was given up is late, and not delivered. Nothing is silent:
+/// every decision is an outcome.
+///
+/// A pure value: time is an argument.
+public struct Receiver: Sendable {
+    /// What is bounded, and by how much.
+    public struct Limits: Hashable, Sendable {
+        /// The longest that an envelope is held for the ones before it.
+        public var time: Duration = .seconds(2)
+        /// The most envelopes that are held, all flows together.
+        public var messages = 10_000
+        /// The most content that is held, all flows together, in bytes.
+        public var bytes = 256 << 20
+        /// Gaps given up that are remembered per flow, so that what comes late is known as such.
+        public var abandonedGaps = 4_096
+        /// For how long after a restore the first envelope of an unknown topic flow is held, in
+        /// case that earlier ones are on their way.
+        public var settling: Duration = .seconds(10)
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// Where a flow begins that was never seen.
+    public enum Base: Hashable, Sendable {
+        /// Nothing was missed before: agents' flows begin at 1.
+        case one
+        /// Something was: this process is a restart, and nobody told what came before.
+        case firstSeen
+    }
+
+    /// What was decided.
+    public enum Outcome: Hashable, Sendable {
+        /// Hand it out; order among the outcomes is the order of delivery.
+        case deliver(Arrival)
+        /// It came before.
+        case repeated(Arrival)
+        /// It was given up before.
+        case late(Arrival)
+        /// These are no longer waited for.
+        case gap(flow: Flow, incarnation: UInt32, from: UInt64, through: UInt64, reason: String)
+    }
+
+    struct Key: Hashable, Sendable {
+        let flow: Flow
+        let incarnation: UInt32
+    }
+
+    /// An envelope ahead of a gap, or (without an arrival) a stretch that will never come.
+    struct Held: Sendable {
+        let sequence: UInt64
+        let through: UInt64
+        let arrival: Arrival?
+        let reason: String
+    }
+
+    struct FlowState: Sendable {
+        /// The sequence that comes next.
+        var next: UInt64
+        /// Below this nothing was ever delivered or given up: the flow began before this receiver.
+        var base: UInt64
+        /// Whether earlier envelopes than the first held one may exist: then nothing is a gap yet.
+        var isBaseUnknown = false
+        /// The next envelope begins the flow anew, wherever it is.
+        var isRebased = false
+        /// By sequence, all at or above `next`, without overlap.
+        var held: Deque<Held> = []
+        /// When what is held came, earliest first; entries below `next` are stale.
+        var arrivals: Deque<(at: UInt64, sequence: UInt64)> = []
+        /// What was given up, by sequence.
+        var abandoned: [ClosedRange<UInt64>] = []
+
+        var waitingSince: UInt64? { held.isEmpty ? nil : arrivals.first?.at }
+    }
+
+    /// What is bounded.
+    public let limits: Limits
+    private let base: Base
+    var flows: [Key: FlowState] = [:]
+    var waiting: Set<Key> = []
+    var heldBytes = 0
+    /// Topics that a former incarnation was subscribed to, and until when their unknown flows settle.
+    var settlingTopics: [String] = []
+    var settlingUntil: UInt64 = 0
+
+    /// Envelopes that are held now.
+    public internal(set) var heldCount = 0
+    /// Envelopes that came ahead of a gap and were held, ever.
+    public private(set) var aheadCount: UInt64 = 0
+
+    /// A receiver that has seen nothing.
+    public init(base: Base = .one, limits: Limits = Limits()) {
+        self.base = base
+        self.limits = limits
+    }
+
+    /// An envelope came.
+    public mutating func accept(_ arrival: Arrival, at now: UInt64) -> [Outcome] {
+        let identity = arrival.envelope.identity
+        let sequence = identity.sequence
+        let key = Key(flow: identity.flow, incarnation: identity.incarnation)
+        var state = flows[key] ?? fresh(key, first: sequence, at: now)
+        // Taken out while it changes, so that its queues are changed in place.
+        flows[key] = nil
+        defer { flows[key] = state }
+        if state.isRebased, sequence >= state.next {
+            state.next = sequence
+            state.isRebased = false
+        }
+        if sequence == state.next, state.held.isEmpty {
+            state.next += 1
+            state.isBaseUnknown = false
+            return [.deliver(arrival)]
+        }
+        if sequence < state.next { return [classify(arrival, in: &state)] }
+        guard insert(arrival, into: &state, at: now) else { return [.repeated(arrival)] }
+        var outcomes: [Outcome] = []
+        advance(&state, key, into: &outcomes)
+        while heldCount > limits.messages || heldBytes > limits.bytes, !state.held.isEmpty {
+            giveUp(&state, key, reason: "more is held than the limit allows", into: &outcomes)
+        }
+        note(state, key)
+        return outcomes
+    }
+
+    /// A notice came that these envelopes never will.
+    public mutating func accept(
+        gapIn flow: Flow, incarnation: UInt32, from: UInt64, through: UInt64, reason: String,
+        at now: UInt64
+    ) -> [Outcome] {
+        guard from >= 1, from <= through, through < UInt64.max else { return [] }
+        let key = Key(flow: flow, incarnation: incarnation)
+        var state = flows[key] ?? fresh(key, first: from, at: now)
+        flows[key] = nil
+        defer { flows[key] = state }
+        var start = max(from, state.next)
+        // Only what is neither delivered nor held is missing.
+        var holes: [ClosedRange<UInt64>] = []
+        for held in state.held where held.through >= start && held.sequence <= through {
+            if held.sequence > start { holes.append(start...(held.sequence - 1)) }
+            start = held.through + 1
+        }
+        if start <= through { holes.append(start...through) }
+        for hole in holes {
+            let place = state.held.firstIndex { $0.sequence > hole.lowerBound } ?? state.held.count
+            state.held.insert(
+                Held(
+                    sequence: hole.lowerBound, through: hole.upperBound, arrival: nil,
+                    reason: reason), at: place)
+            state.arrivals.append((now, hole.lowerBound))
+            heldCount += 1
+        }
+        var outcomes: [Outcome] = []
+        advance(&state, key, into: &outcomes)
+        note(state, key)
+        return outcomes
+    }
+
+    /// Time passed: gaps that were waited for long enough are given up.
+    public mutating func expire(at now: UInt64) -> [Outcome] {
+        guard !waiting.isEmpty else { return [] }
+        var outcomes: [Outcome] = []
+        for key in waiting.sorted(by: { ($0.flow, $0.incarnation) < ($1.flow, $1.incarnation) }) {
+            guard var state = flows.removeValue(forKey: key) else { continue }
+            while let since = state.waitingSince, since + limits.time.nanoseconds <= now {
+                giveUp(&state, key, reason: "not there after \(limits.time)", into: &outcomes)
+            }
+            note(state, key)
+            flows[key] = state
+        }
+        return outcomes
+    }
+
+    /// When `expire` next has something to do.
+    public var deadline: UInt64? {
+        waiting.compactMap { flows[$0]?.waitingSince }.min().map { $0 + limits.time.nanoseconds }
+    }
+
+    /// The sequence that comes next in a flow; 1 where nothing came yet.
+    public func next(in flow: Flow, incarnation: UInt32) -> UInt64 {
+        flows[Key(flow: flow, incarnation: incarnation)]?.next ?? 1
+    }
+
+    /// Topic flows for which `isLeft` is true begin anew with what comes next: what is published
+    /// while nobody is subscribed is not missing.
+    public mutating func rebase(where isLeft: (_ topic: String) -> Bool) {
+        for (key, var state) in flows {
+            guard case .topic(let topic) = key.flow.destination, isLeft(topic) else { continue }
+            heldCount -= state.held.count
+            heldBytes -= state.held.reduce(0) { $0 + ($1.arrival?.envelope.content.count ?? 0) }
+            state.held.removeAll()
+            state.arrivals.removeAll()
+            state.isRebased = true
+            flows[key] = state
+            waiting.remove(key)
+        }
+    }
+
+    private func fresh(_ key: Key, first: UInt64, at now: UInt64) -> FlowState {
+        switch key.flow.destination {
+        case .agent:
+            return base == .one ? FlowState(next: 1, base: 1) : FlowState(next: first, base: first)
+        case .topic(let topic):
+            let settles =
+                now < settlingUntil
+                && settlingTopics.contains { Names.topic(topic, isUnder: $0) }
+            return settles
+                ? FlowState(next: 1, base: 1, isBaseUnknown: true)
+                : FlowState(next: first, base: first)
+        }
+    }
+
+    private func classify(_ arrival: Arrival, in state: inout FlowState) -> Outcome {
+        let sequence = arrival.envelope.sequence
+        if sequence < state.base { return .late(arrival) }
+        // The last range that begins at or below the sequence.
+        var low = 0
+        var high = state.abandoned.count
+        while low < high {
+            let middle = (low + high) / 2
+            if state.abandoned[middle].lowerBound <= sequence {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        guard low > 0, state.abandoned[low - 1].contains(sequence) else {
+            return .repeated(arrival)
+        }
+        // It came once now: the next one is a repeat.
+        let range = state.abandoned.remove(at: low - 1)
+        if sequence < range.upperBound {
+            state.abandoned.insert((sequence + 1)...range.upperBound, at: low - 1)
+        }
+        if sequence > range.lowerBound {
+            state.abandoned.insert(range.lowerBound...(sequence - 1), at: low - 1)
+        }
+        return .late(arrival)
+    }
+
+    /// Holds an arrival, also where it was announced as missing; false where it is held already.
+    private mutating func insert(
+        _ arrival: Arrival, into state: inout FlowState, at now: UInt64
+    ) -> Bool {
+        let sequence = arrival.envelope.sequence
+        // Mostly it belongs at the end.
+        var place = state.held.count
+        while place > 0, state.held[place - 1].through >= sequence { place -= 1 }
+        let held = Held(sequence: sequence, through: sequence, arrival: arrival, reason: "")
+        if place < state.held.count, state.held[place].sequence <= sequence {
+            let hole = state.held[place]
+            guard hole.arrival == nil else { return false }
+            state.held.remove(at: place)
+            heldCount -= 1
+            if sequence < hole.through {
+                state.held.insert(
+                    Held(
+                        sequence: sequence + 1, through: hole.through, arrival: nil,
+                        reason: hole.reason), at: place)
+                state.arrivals.append((now, sequence + 1))
+                heldCount += 1
+            }
+            state.held.insert(held, at: place)
+            if sequence > hole.sequence {
+                state.held.insert(
+                    Held(
+                        sequence: hole.sequence, through: sequence - 1, arrival: nil,
+                        reason: hole.reason), at: place)
+                heldCount += 1
+            }
+        } else {
+            state.held.insert(held, at: place)
+        }
+        state.arrivals.append((now, sequence))
+        heldCount += 1
+        heldBytes += arrival.envelope.content.count
+        if sequence > state.next { aheadCount += 1 }
+        return true
+    }
+
+    /// Hands out what is held as far as it is whole.
+    private mutating func advance(
+        _ state: inout FlowState, _ key: Key, into outcomes: inout [Outcome]
+    ) {
+        while let held = state.held.first, held.sequence <= state.next {
+            state.held.removeFirst()
+            heldCount -= 1
+            if let arrival = held.arrival {
+                heldBytes -= arrival.envelope.content.count
+                outcomes.append(.deliver(arrival))
+            } else {
+                abandon(held.sequence...held.through, &state, key, held.reason, into: &outcomes)
+            }
+            state.next = held.through + 1
+            state.isBaseUnknown = false
+        }
+        while let first = state.arrivals.first, first.sequence < state.next {
+            state.arrivals.removeFirst()
+        }
+        if state.held.isEmpty { state.arrivals.removeAll() }
+    }
+
+    /// Stops waiting for what is missing before the first that is held.
+    private mutating func giveUp(
+        _ state: inout FlowState, _ key: Key, reason: String, into outcomes: inout [Outcome]
+    ) {
+        guard let first = state.held.first else { return }
+        if first.sequence > state.next {
+            if state.isBaseUnknown {
+                state.base = first.sequence
+            } else {
+                abandon(state.next...(first.sequence - 1), &state, key, reason, into: &outcomes)
+            }
+            state.next = first.sequence
+        }
+        advance(&state, key, into: &outcomes)
+    }
+
+    private func abandon(
+        _ range: ClosedRange<UInt64>, _ state: inout FlowState, _ key: Key, _ reason: String,
+        into outcomes: inout [Outcome]
+    ) {
+        state.abandoned.append(range)
+        if state.abandoned.count > limits.abandonedGaps { state.abandoned.removeFirst() }
+        outcomes.append(
+            .gap(
+                flow: key.flow, incarnation: key.incarnation, from: range.lowerBound,
+                through: range.upperBound, reason: reason))
+    }
+
+    private mutating func note(_ state: FlowState, _ key: Key) {
+        if state.held.isEmpty { waiting.remove(key) } else { waiting.insert(key) }
+    }
+}
+
+extension Duration {
+    /// The duration in nanoseconds; zero where it is negative.
+    var nanoseconds: UInt64 {
+        let (seconds, attoseconds) = components
+        return UInt64(max(0, seconds)) * 1_000_000_000
+            + UInt64(max(0, attoseconds) / 1_000_000_000)
+    }
+}

@@ -1,0 +1,136 @@
+internal import DequeModule
+public import JSON
+internal import Wire
+
+/// A receiver's marks as JSON, for the process that takes its place.
+///
+/// `{"marks": [{"flow", "incarnation", "next", "base", "abandoned": [[from, through]]}],
+/// "held": [{"header", "content", "transport"}]}`: what is held goes along (base64), since what it
+/// waits for may come on the other way.
+extension Receiver {
+    /// The most content that goes along; the rest counts as given up.
+    private static let heldBytesMax = 64 << 20
+
+    /// The marks and what is held, now.
+    public var state: Value {
+        var marks: [Value] = []
+        var heldValues: [Value] = []
+        let order = flows.keys.sorted { ($0.flow, $0.incarnation) < ($1.flow, $1.incarnation) }
+        var bytes = 0
+        for key in order {
+            guard let flow = flows[key] else { continue }
+            marks.append([
+                "source": .string(key.flow.source),
+                "destination": .string(key.flow.destination.description),
+                "incarnation": .integer(Int64(key.incarnation)),
+                "next": .integer(Int64(clamping: flow.next)),
+                "base": .integer(Int64(clamping: flow.base)),
+                "abandoned": .array(
+                    flow.abandoned.map {
+                        [
+                            .integer(Int64(clamping: $0.lowerBound)),
+                            .integer(Int64(clamping: $0.upperBound)),
+                        ]
+                    }),
+            ])
+            for held in flow.held {
+                guard let arrival = held.arrival else { continue }
+                bytes += arrival.envelope.content.count
+                guard bytes <= Self.heldBytesMax else { continue }
+                heldValues.append([
+                    "header": .string(Base64.encode(arrival.envelope.header)),
+                    "content": .string(Base64.encode(arrival.envelope.content)),
+                    "transport": .string(arrival.transport),
+                ])
+            }
+        }
+        return ["marks": .array(marks), "held": .array(heldValues)]
+    }
+
+    /// Takes over what `state` wrote.
+    ///
+    /// - Parameters:
+    ///   - state: The marks of the former incarnation.
+    ///   - topics: What that was subscribed to.
+    ///   - now: The time, by the run's clock.
+    /// - Returns: What the envelopes that were held lead to.
+    /// - Throws: `MessagingError` where `state` is malformed; the receiver is then unchanged.
+    public mutating func restore(
+        _ state: Value, topics: [String], at now: UInt64
+    ) throws(MessagingError) -> [Outcome] {
+        func malformed(_ what: String) -> MessagingError {
+            MessagingError(.restore, .malformedState(what))
+        }
+        guard let marks = state["marks"]?.array else { throw malformed("'marks' is missing") }
+        var restored: [Key: FlowState] = [:]
+        for mark in marks {
+            guard let source = mark["source"]?.string,
+                let destination = mark["destination"]?.string,
+                let incarnation = mark["incarnation"]?.integer.flatMap(UInt32.init(exactly:)),
+                let next = mark["next"]?.integer.flatMap(UInt64.init(exactly:)), next >= 1
+            else { throw malformed("a mark lacks a field") }
+            let base = mark["base"]?.integer.flatMap(UInt64.init(exactly:)) ?? 1
+            var flow = FlowState(next: next, base: base)
+            for pair in mark["abandoned"]?.array ?? [] {
+                guard let bounds = pair.array?.compactMap(\.integer), bounds.count == 2,
+                    let from = UInt64(exactly: bounds[0]), let through = UInt64(exactly: bounds[1]),
+                    from <= through
+                else { throw malformed("an abandoned gap is no pair") }
+                flow.abandoned.append(from...through)
+            }
+            let key = Key(
+                flow: Flow(source: source, destination: Address(destination)),
+                incarnation: incarnation)
+            restored[key] = flow
+        }
+        var held: [Arrival] = []
+        for value in state["held"]?.array ?? [] {
+            guard let header = value["header"]?.string.flatMap(decodeBase64),
+                let content = value["content"]?.string.flatMap(decodeBase64),
+                let envelope = try? Envelope(header: header, content: content)
+            else { throw malformed("a held envelope cannot be read") }
+            held.append(Arrival(envelope, transport: value["transport"]?.string ?? "unknown"))
+        }
+        flows = restored
+        settlingTopics = topics
+        settlingUntil = now + limits.settling.nanoseconds
+        var outcomes: [Outcome] = []
+        for arrival in held { outcomes += accept(arrival, at: now) }
+        return outcomes
+    }
+}
+
+/// The bytes of base64 text (RFC 4648, section 4, padded), or nil.
+func decodeBase64(_ text: String) -> [UInt8]? {
+    guard text.utf8.count % 4 == 0 else { return nil }
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(text.utf8.count / 4 * 3)
+    var group: UInt32 = 0
+    var digits = 0
+    var padding = 0
+    for character in text.utf8 {
+        let digit: UInt8
+        switch character {
+        case 0x41...0x5A: digit = character - 0x41
+        case 0x61...0x7A: digit = character - 0x61 + 26
+        case 0x30...0x39: digit = character - 0x30 + 52
+        case 0x2B: digit = 62
+        case 0x2F: digit = 63
+        case 0x3D:
+            padding += 1
+            digit = 0
+        default: return nil
+        }
+        guard padding == 0 || character == 0x3D, padding <= 2 else { return nil }
+        group = group << 6 | UInt32(digit)
+        digits += 1
+        if digits == 4 {
+            bytes.append(UInt8(group >> 16 & 0xFF))
+            if padding < 2 { bytes.append(UInt8(group >> 8 & 0xFF)) }
+            if padding < 1 { bytes.append(UInt8(group & 0xFF)) }
+            group = 0
+            digits = 0
+        }
+    }
+    return bytes
+}

@@ -1,0 +1,237 @@
+internal import DequeModule
+internal import JSON
+internal import Recording
+public import Wire
+public import ZeroMQ
+
+extension AgentClient {
+    /// The next envelope, or nil when none came in time.
+    public func receive(timeout: Duration) throws(MessagingError) -> Envelope? {
+        var none: [PollItem] = []
+        return try receive(timeout: timeout, also: &none)
+    }
+
+    /// The next envelope; nil when none came in time, or when one of the other items is ready.
+    ///
+    /// - Parameters:
+    ///   - timeout: The longest wait; zero looks and returns.
+    ///   - items: What else is waited for; what was seen is in them where nil is returned.
+    /// - Returns: The envelope, recorded as delivered.
+    /// - Throws: `MessagingError` where the transport or the history fails; nothing is then lost.
+    public func receive(
+        timeout: Duration, also items: inout [PollItem]
+    ) throws(MessagingError) -> Envelope? {
+        guard try wait(timeout: timeout, also: &items) else { return nil }
+        return try handOut(at: 0)
+    }
+
+    /// Waits until an envelope is there, or another item is ready, or the time is up.
+    ///
+    /// - Parameters:
+    ///   - timeout: The longest wait.
+    ///   - items: What else is waited for; what was seen is in them where false is returned.
+    /// - Returns: Whether an envelope is there.
+    /// - Throws: `MessagingError` where the transport or the history fails.
+    public func wait(
+        timeout: Duration, also items: inout [PollItem]
+    ) throws(MessagingError) -> Bool {
+        let end = clock.now + timeout.nanoseconds
+        while true {
+            try releaseWithheld()
+            if ready.isEmpty { try pump() }
+            if !ready.isEmpty { return true }
+            let others = try waitInbound(until: end, also: items)
+            items = others
+            try pump()
+            if !ready.isEmpty { return true }
+            if others.contains(where: { $0.isReadable || $0.isWritable }) || clock.now >= end {
+                return false
+            }
+        }
+    }
+
+    /// Sends, and waits for the envelope that answers.
+    ///
+    /// What else comes in the meantime stays, in order, for `receive`.
+    ///
+    /// - Parameters:
+    ///   - agent: The receiver's name.
+    ///   - type: The message type.
+    ///   - content: The content.
+    ///   - encoding: How the content is to be read.
+    ///   - timeout: The longest wait for the answer.
+    /// - Returns: The answer: the first envelope whose cause is the request.
+    /// - Throws: `MessagingError` with reason `.timeout` where no answer came.
+    public func request(
+        to agent: String, type: String, content: [UInt8],
+        encoding: Envelope.ContentEncoding = .binary, timeout: Duration
+    ) throws(MessagingError) -> Envelope {
+        let identity = try send(to: agent, type: type, content: content, encoding: encoding)
+        let end = clock.now + timeout.nanoseconds
+        var looked = 0
+        while true {
+            while looked < ready.count {
+                if ready[looked].arrival.envelope.cause == identity {
+                    return try handOut(at: looked)
+                }
+                looked += 1
+            }
+            try releaseWithheld()
+            try pump()
+            if looked < ready.count { continue }
+            guard clock.now < end else {
+                throw MessagingError(.request(agent, type: type), .timeout(timeout))
+            }
+            try waitInbound(until: end, also: [])
+        }
+    }
+
+    /// Hands out one of the ready envelopes, recorded as delivered.
+    ///
+    /// Those of the same flow that stand before it are recorded first: a flow is delivered in order.
+    func handOut(at index: Int) throws(MessagingError) -> Envelope {
+        let flow = ready[index].arrival.envelope.identity.flow
+        for place in 0...index where !ready[place].isRecorded {
+            let arrival = ready[place].arrival
+            guard place == index || arrival.envelope.identity.flow == flow else { continue }
+            try record(arrival.envelope, .delivered, transport: arrival.transport)
+            ready[place].isRecorded = true
+            counts.delivered[arrival.envelope.identity.flow, default: 0] += 1
+        }
+        let arrival = ready.remove(at: index).arrival
+        readyBytes -= arrival.envelope.content.count
+        if arrival.isCredited { transport.consumed(1) }
+        return arrival.envelope
+    }
+
+    /// Whether so much waits to be handed out that no more is read.
+    var isFull: Bool { ready.count >= options.readyMessages || readyBytes >= options.readyBytes }
+
+    /// Waits until something came, or a gap is to be given up, or the time is up.
+    ///
+    /// - Returns: The other items, with what was seen.
+    @discardableResult
+    func waitInbound(
+        until end: UInt64, also others: [PollItem]
+    ) throws(MessagingError) -> [PollItem] {
+        let now = clock.now
+        var until = end
+        if let deadline = receiver.deadline { until = min(until, deadline) }
+        if primaryDefects.withheld != nil { until = min(until, now + Self.withheldMax) }
+        var items = others + transport.inboundItems()
+        _ = try zeroMQ(.receive) { () throws(ZeroMQError) in
+            try poll(
+                &items, timeout: .nanoseconds(Int64(clamping: until > now ? until - now : 0)))
+        }
+        return Array(items.prefix(others.count))
+    }
+
+    /// Takes in what has come, without waiting.
+    func pump(atMost count: Int = 1_024) throws(MessagingError) {
+        var taken = 0
+        while taken < count, !isFull, let inbound = try transport.receive() {
+            try take(inbound)
+            taken += 1
+        }
+        try apply(receiver.expire(at: clock.now))
+        if let dual = transport as? DualTransport {
+            for problem in dual.takeProblems() {
+                try annotate(.note("shadow: \(problem)", at: clock.now))
+            }
+        }
+    }
+
+    private func take(_ inbound: Inbound) throws(MessagingError) {
+        switch inbound {
+        case .arrival(let arrival): try accept(arrival)
+        case .shadow(let envelope, let transport):
+            counts.shadowDelivered += 1
+            try record(envelope, .delivered, transport: transport, lane: .shadow)
+        case .unidentified(let seed, let transport): try accept(seed, transport)
+        case .gap(let flow, let incarnation, let from, let through, let reason):
+            try apply(
+                receiver.accept(
+                    gapIn: flow, incarnation: incarnation, from: from, through: through,
+                    reason: reason, at: clock.now))
+        case .confirmed(let ticket): confirmedTickets.insert(ticket)
+        case .malformed(let what): try noteMalformed(what)
+        }
+    }
+
+    private func noteMalformed(_ what: String) throws(MessagingError) {
+        counts.malformed += 1
+        // A peer that sends nothing else must not fill the history.
+        if counts.malformed <= 1_000 { try annotate(.note("malformed: \(what)", at: clock.now)) }
+    }
+
+    private func accept(_ arrival: Arrival) throws(MessagingError) {
+        let envelope = arrival.envelope
+        if case .topic(let topic) = envelope.destination, !isSubscribed(topic) {
+            counts.filtered += 1
+            if arrival.isCredited { transport.consumed(1) }
+            return
+        }
+        guard (1..<UInt64.max).contains(envelope.sequence) else {
+            if arrival.isCredited { transport.consumed(1) }
+            return try noteMalformed("\(envelope.identity): no legal sequence")
+        }
+        try apply(receiver.accept(arrival, at: clock.now))
+    }
+
+    private func isSubscribed(_ topic: String) -> Bool {
+        subscriptions.contains { Names.topic(topic, isUnder: $0) }
+            || subscribing.contains { Names.topic(topic, isUnder: $0) }
+    }
+
+    /// A message of a program that knows nothing of identities gets one here, with the incarnation
+    /// 0, which no agent has.
+    private func accept(_ seed: SeedMessage, _ transport: String) throws(MessagingError) {
+        guard Names.isLegal(seed.from), Names.isLegal(seed.type) else {
+            return try noteMalformed("a seed message from '\(seed.from)' of type '\(seed.type)'")
+        }
+        let flow = Flow(source: seed.from, destination: .agent(name))
+        let envelope = Envelope(
+            identity: Identity(
+                flow: flow, incarnation: 0, sequence: receiver.next(in: flow, incarnation: 0)),
+            type: seed.type, sent: clock.now, contentEncoding: .json,
+            content: Array(seed.content.canonical.utf8))
+        try apply(receiver.accept(Arrival(envelope, transport: transport), at: clock.now))
+    }
+
+    func apply(_ outcomes: [Receiver.Outcome]) throws(MessagingError) {
+        for outcome in outcomes {
+            switch outcome {
+            case .deliver(let arrival):
+                readyBytes += arrival.envelope.content.count
+                ready.append(Ready(arrival: arrival))
+            case .repeated(let arrival):
+                counts.repeats += 1
+                if arrival.isCredited { transport.consumed(1) }
+                try annotate(
+                    .repeatDropped(
+                        arrival.envelope.identity, transport: arrival.transport, by: name,
+                        at: clock.now))
+            case .late(let arrival):
+                counts.late += 1
+                if arrival.isCredited { transport.consumed(1) }
+                try annotate(.late(arrival.envelope.identity, by: name, at: clock.now))
+            case .gap(let flow, let incarnation, let from, let through, let reason):
+                counts.gaps += through - from + 1
+                try annotate(
+                    .gap(
+                        flow: flow, incarnation: incarnation, from: from, through: through,
+                        reason: reason, by: name, at: clock.now))
+            }
+        }
+    }
+
+    /// How long a planted swap waits for the envelope that is to overtake it.
+    private static let withheldMax: UInt64 = 100_000_000
+
+    private func releaseWithheld() throws(MessagingError) {
+        guard primaryDefects.withheld != nil,
+            clock.now >= primaryDefects.withheldSince + Self.withheldMax
+        else { return }
+        for envelope in primaryDefects.takeWithheld() { try transmit(envelope) }
+    }
+}

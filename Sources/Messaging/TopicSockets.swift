@@ -1,0 +1,99 @@
+public import JSON
+internal import Wire
+internal import ZeroMQ
+
+/// Where a topic proxy is, and which topics are its own.
+public struct TopicProxyEndpoints: Hashable, Sendable {
+    /// The proxy's name.
+    public var name: String
+    /// Where publishers connect.
+    public var publish: String
+    /// Where subscribers connect.
+    public var subscribe: String
+    /// It serves these topics and all below them; an empty one is all topics.
+    public var prefixes: [String]
+
+    /// Names a proxy.
+    public init(name: String, publish: String, subscribe: String, prefixes: [String]) {
+        self.name = name
+        self.publish = publish
+        self.subscribe = subscribe
+        self.prefixes = prefixes
+    }
+
+    /// Reads `{"name", "publish", "subscribe", "prefixes": [..]}`; nil where one is missing.
+    public init?(_ value: Value) {
+        guard let name = value["name"]?.string, let publish = value["publish"]?.string,
+            let subscribe = value["subscribe"]?.string,
+            let prefixes = value["prefixes"]?.array?.compactMap(\.string)
+        else { return nil }
+        self.init(name: name, publish: publish, subscribe: subscribe, prefixes: prefixes)
+    }
+}
+
+extension TopicProxyEndpoints {
+    /// How long the prefix is by which the proxy serves what is published to `topic`.
+    func prefixLength(serving topic: String) -> Int? {
+        prefixes.filter { $0.isEmpty || Names.topic(topic, isUnder: $0) }.map(\.utf8.count).max()
+    }
+
+    /// Whether anything that the proxy serves can be under `topic`.
+    func mayCarry(_ topic: String) -> Bool {
+        prefixes.contains {
+            $0.isEmpty || Names.topic(topic, isUnder: $0) || Names.topic($0, isUnder: topic)
+        }
+    }
+}
+
+/// The way to one topic proxy's XSUB.
+///
+/// An XPUB, not a PUB: it hears the proxy's subscription, so that nothing is published before the
+/// proxy can get it, and it says when there is no room instead of dropping.
+final class TopicPublisher {
+    private var socket: Socket
+    private var isReady = false
+
+    init(endpoint: String, in context: Context) throws(ZeroMQError) {
+        var options = SocketOptions(
+            linger: .seconds(1), sendHighWaterMark: 10_000, xpubNoDrop: true)
+        options.xpubVerbose = true
+        socket = try Socket(.xpub, in: context, options: options)
+        try socket.connect(to: endpoint)
+    }
+
+    /// False where there is no room, or no proxy.
+    func send(_ topic: String, _ header: [UInt8], _ content: [UInt8]) throws(ZeroMQError) -> Bool {
+        while let frames = try socket.receive() {
+            // One byte: the subscription to everything, which is the proxy's, came or went.
+            if let frame = frames.first, frame.count == 1 { isReady = frame[0] == 1 }
+        }
+        guard isReady else { return false }
+        return try socket.send([Array(topic.utf8), header, content]) == .sent
+    }
+}
+
+/// The way from one topic proxy's XPUB.
+final class TopicSubscriber {
+    private var socket: Socket
+    /// Everything before the move has come.
+    var isMarked = false
+
+    init(endpoint: String, agent: String, in context: Context) throws(ZeroMQError) {
+        socket = try Socket(
+            .subscribe, in: context, options: SocketOptions(receiveHighWaterMark: 10_000))
+        try socket.connect(to: endpoint)
+        try socket.subscribe(to: Array("_marker.\(agent)".utf8))
+    }
+
+    func subscribe(to topic: String) throws(ZeroMQError) {
+        try socket.subscribe(to: Array(topic.utf8))
+    }
+
+    func unsubscribe(from topic: String) throws(ZeroMQError) {
+        try socket.unsubscribe(from: Array(topic.utf8))
+    }
+
+    func receive() throws(ZeroMQError) -> [[UInt8]]? { try socket.receive() }
+
+    var pollItem: PollItem { socket.pollItem() }
+}
