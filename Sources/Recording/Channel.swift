@@ -113,21 +113,28 @@ extension Channel {
 struct ChannelTable {
     private var ids: [Channel: UInt16] = [:]
     // Hashing four strings takes longer than comparing them: what was used last stands here, in
-    // slots found without hashing.
-    private var recent = [(channel: Channel, id: UInt16)?](repeating: nil, count: 64)
+    // slots found without hashing; id 0 marks a free one.
+    private var recentIDs = [UInt16](repeating: 0, count: 256)
+    private var recent = [Channel](repeating: ChannelTable.nowhere, count: 256)
     private var last: UInt16
 
     /// - Parameter last: The highest id that is taken already.
     init(last: UInt16) { self.last = last }
+
+    private static let nowhere = Channel(
+        flow: Flow(source: "", destination: .agent("")), incarnation: 0, type: "", transport: "",
+        direction: .sent, lane: .primary, hops: 0, contentEncoding: .binary, isDigest: false,
+        sequenceHigh: 0)
 
     /// The next id, or `nil` when all are taken.
     var nextID: UInt16? { Int(last) < MCAP.channelsMax ? last + 1 : nil }
 
     mutating func id(of channel: Channel) -> UInt16? {
         let slot = slot(of: channel)
-        if let found = recent[slot], found.channel == channel { return found.id }
+        if recentIDs[slot] != 0, recent[slot] == channel { return recentIDs[slot] }
         guard let id = ids[channel] else { return nil }
-        recent[slot] = (channel, id)
+        recentIDs[slot] = id
+        recent[slot] = channel
         return id
     }
 
@@ -137,13 +144,17 @@ struct ChannelTable {
     }
 
     private func slot(of channel: Channel) -> Int {
-        let source = channel.flow.source.utf8
-        let destination = channel.flow.destination.name.utf8
-        var mixed = Int(source.last ?? 0) &* 31 &+ source.count
-        mixed = mixed &* 31 &+ Int(destination.last ?? 0)
-        mixed = mixed &* 31 &+ destination.count
-        mixed = mixed &* 31 &+ channel.type.utf8.count
-        mixed = mixed &* 2 &+ (channel.direction == .sent ? 0 : 1)
-        return (mixed ^ mixed >> 6) & 63
+        var mixed: UInt64 = channel.direction == .sent ? 0 : 1
+        mix(channel.flow.source, into: &mixed)
+        mix(channel.flow.destination.name, into: &mixed)
+        mix(channel.type, into: &mixed)
+        // Fibonacci hashing: the product's highest bits depend on all of them.
+        return Int((mixed &* 0x9E37_79B9_7F4A_7C15) >> 56)
+    }
+
+    /// Length and last byte: what names of one mesh differ in most.
+    private func mix(_ text: String, into mixed: inout UInt64) {
+        let last = text.utf8.withContiguousStorageIfAvailable { UInt64($0.last ?? 0) } ?? 0
+        mixed = mixed &* 0x0000_0100_0000_01B3 &+ (UInt64(text.utf8.count) << 8 | last)
     }
 }
