@@ -48,12 +48,12 @@ public enum HistorySealer {
     }
 
     private static func verify(
-        _ draft: String, counts: [UInt16: UInt64], of path: String
+        _ draft: String, counts: [UInt64], of path: String
     ) throws(HistoryError) {
-        var found: [UInt16: UInt64] = [:]
+        var found = [UInt64](repeating: 0, count: counts.count)
         var walk = RecordWalk()
         try walk.run(path: draft) { event in
-            if case .message(let message) = event { found[message.channel, default: 0] += 1 }
+            if case .message(let message) = event { found[Int(message.channel)] += 1 }
         }
         guard walk.notes.isEmpty, found == counts else {
             throw HistoryError(.seal, path, .readBackDiffers)

@@ -23,6 +23,7 @@ struct RecordScanner: ~Copyable {
     private var buffer: UnsafeMutableRawBufferPointer
     private var bufferOffset = 0
     private var filled = 0
+    private var knownSize = 0
     private var isOver = false
 
     init(path: String) throws(HistoryError) {
@@ -58,8 +59,8 @@ struct RecordScanner: ~Copyable {
             let length = UInt64(
                 littleEndian: head.loadUnaligned(fromByteOffset: 1, as: UInt64.self))
             guard opcode.rawValue != 0 else { return .damage("no record at byte \(offset)") }
-            let left = try size() - offset - MCAP.recordHeaderLength
-            guard let length = Int(exactly: length), length <= left else {
+            guard let length = Int(exactly: length), try isThere(length) else {
+                let left = knownSize - offset - MCAP.recordHeaderLength
                 return .damage(
                     "the record at byte \(offset) needs \(length) bytes, \(max(left, 0)) are left")
             }
@@ -124,6 +125,13 @@ struct RecordScanner: ~Copyable {
         }
         isOver = true
         return .damage("the file ends after \(size) bytes, before its first record")
+    }
+
+    /// Whether the file has a body of `length` bytes here; asks the system only when it must.
+    private mutating func isThere(_ length: Int) throws(HistoryError) -> Bool {
+        if length <= knownSize - offset - MCAP.recordHeaderLength { return true }
+        knownSize = try size()
+        return length <= knownSize - offset - MCAP.recordHeaderLength
     }
 
     private func size() throws(HistoryError) -> Int { Int(try file.status(.read).st_size) }

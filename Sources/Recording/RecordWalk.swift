@@ -38,7 +38,7 @@ struct RecordWalk {
     private var isInSummary = false
     private var declaredCount: UInt64?
     private var summary = Checksum()
-    private var knownChannels = Set<UInt16>()
+    private var isKnown = [Bool](repeating: false, count: MCAP.channelsMax + 1)
     private var lastChannel: UInt16?
     private var orphanCount = 0
     private var unknownCount = 0
@@ -107,7 +107,7 @@ struct RecordWalk {
         case .message:
             guard let message = MessageRecord(whole) else { return false }
             if message.channel != lastChannel {
-                guard knownChannels.contains(message.channel) else {
+                guard isKnown[Int(message.channel)] else {
                     orphanCount += 1
                     return true
                 }
@@ -117,7 +117,7 @@ struct RecordWalk {
             try take(.message(message))
         case .channel:
             guard let record = ChannelRecord(body) else { return false }
-            knownChannels.insert(record.id)
+            isKnown[Int(record.id)] = true
             try take(.channel(record, whole))
         case .schema: try take(.schema(whole))
         default: unknownCount += 1

@@ -27,8 +27,8 @@ struct SealedFile: ~Copyable {
     private var chunk = ChunkInMaking()
     private var statistics = Statistics()
 
-    /// Messages by channel.
-    var counts: [UInt16: UInt64] { statistics.counts }
+    /// Messages by channel id.
+    var counts: [UInt64] { statistics.counts }
 
     init(_ file: consuming OpenFile) {
         self.file = file
@@ -233,13 +233,13 @@ private struct Statistics {
     var channelCount: UInt32 = 0
     var metadataCount: UInt32 = 0
     var chunkCount: UInt32 = 0
-    private(set) var counts: [UInt16: UInt64] = [:]
+    private(set) var counts = [UInt64](repeating: 0, count: MCAP.channelsMax + 1)
     private var messageCount: UInt64 = 0
     private var first: UInt64 = .max
     private var last: UInt64 = 0
 
     mutating func add(_ message: MessageRecord) {
-        counts[message.channel, default: 0] += 1
+        counts[Int(message.channel)] += 1
         messageCount += 1
         first = min(first, message.logged)
         last = max(last, message.logged)
@@ -256,10 +256,11 @@ private struct Statistics {
             body.append(integer: chunkCount)
             body.append(integer: messageCount == 0 ? 0 : first)
             body.append(integer: last)
-            body.append(integer: UInt32(counts.count * 10))
-            for (channel, count) in counts.sorted(by: { $0.key < $1.key }) {
-                body.append(integer: channel)
-                body.append(integer: count)
+            let used = counts.indices.filter { counts[$0] > 0 }
+            body.append(integer: UInt32(used.count * 10))
+            for channel in used {
+                body.append(integer: UInt16(channel))
+                body.append(integer: counts[channel])
             }
         }
         return bytes
