@@ -135,7 +135,7 @@ public struct Guardian: Sendable {
     /// The orchestrator's turn: what the guardian would have done.
     private func wasKilled() -> Never {
         // First, so that no restart can slip between the last look and the end.
-        SpawnGate.close()
+        OwnChildren.refuseMore()
         let extermination = Extermination.killDescendants()
         let cleaning = Manifest.clean(at: manifest.path)
         writeAll(
@@ -143,28 +143,5 @@ public struct Guardian: Sendable {
                 + "\(extermination.killed.count) processes and removed \(cleaning.removed.count) "
                 + "files\n", to: 2)
         _exit(Self.exitCode)
-    }
-}
-
-/// Whether this process may still start children.
-///
-/// Starting happens under the lock, so once `close()` returns there is no child that it missed.
-enum SpawnGate {
-    private static let isOpen = Mutex(true)
-
-    static func close() {
-        isOpen.withLock { $0 = false }
-    }
-
-    static func pass<Value>(
-        _ body: () throws(SupervisionError) -> Value
-    ) throws(SupervisionError) -> Value {
-        try isOpen.withLock { isOpen throws(SupervisionError) in
-            guard isOpen else {
-                throw SupervisionError(
-                    .closing, attempt: "could not start a process", reason: "the guardian is dead")
-            }
-            return try body()
-        }
     }
 }

@@ -43,6 +43,8 @@ final class ManagedProcess {
     var incarnation: UInt32
     var phase = Phase.ended
     var stop: Stop?
+    /// Whether somebody wants it to stay ended, even when it ended by itself before we asked.
+    var isHeld = false
     var expectsExit = false
     var fault: Fault?
     var pausedBy: String?

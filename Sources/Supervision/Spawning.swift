@@ -39,7 +39,7 @@ struct Spawning {
         let child: Child
         do throws(SupervisionError) {
             defer { close(ends[1]) }
-            child = try SpawnGate.pass { () throws(SupervisionError) in
+            child = try OwnChildren.start { () throws(SupervisionError) in
                 try spawn(path, output: ends[1], identifier: output)
             }
         } catch {

@@ -99,6 +99,7 @@ extension SupervisorCore {
     func beginStop(_ process: ManagedProcess, grace: Duration?) {
         let grace = grace ?? process.specification.grace
         let killAt = monotonicNow() + grace.nanoseconds
+        process.isHeld = true
         switch process.phase {
         case .ended, .draining: return
         case .restarting: process.phase = .ended
@@ -177,22 +178,23 @@ extension SupervisorCore {
     func finishShutdownIfDue(now: UInt64) {
         guard let shutdown, shutdown.result == nil else { return }
         if shutdown.deadline <= now || processes.values.allSatisfy(\.hasEnded) {
-            finishShutdown(forced: false)
+            finishShutdown(limit: .seconds(3))
         }
     }
 
     /// The last look for what escaped from all groups, and the answer to who waits.
-    func finishShutdown(forced: Bool) {
+    func finishShutdown(limit: Duration) {
         guard let shutdown, shutdown.result == nil else { return }
-        let swept = Extermination.killAll(limit: forced ? .zero : .seconds(3)) { table in
+        let swept = Extermination.killAll(limit: limit) { table in
             leftovers(in: table)
         } reap: {
-            if isSubreaper { reapStrangers() }
+            if isSubreaper { OwnChildren.reapStrangers() }
         }
         console?.flush(limit: .seconds(1))
         let exits = shutdown.names.sorted().compactMap { name in
             processes[name].flatMap { $0.hasEnded ? $0.lastExit : nil }
         }
+        OwnChildren.count(-1)
         let report = StopReport(
             exits: exits, escaped: swept.killed, remaining: swept.remaining)
         self.shutdown?.result = report
@@ -201,11 +203,14 @@ extension SupervisorCore {
         for continuation in shutdown.waiting { continuation.resume(returning: report) }
     }
 
-    /// Living processes of this run: those that carry its token and, when every orphan comes to us,
-    /// all descendants, whatever they did to their environment.
+    /// Living processes of this run.
+    ///
+    /// Those that carry its token and, when every orphan comes to us and no other supervisor of this
+    /// process is at work, all descendants, whatever they did to their environment.
     func leftovers(in table: [ProcessRecord]) -> [ProcessRecord] {
         let marked = ProcessTable.carrying(["SYNMESH_TOKEN=\(token)"], in: table)
-        guard isSubreaper else { return marked }
+        let isCounted = shutdown?.result == nil
+        guard isSubreaper, !OwnChildren.areShared(callerIsCounted: isCounted) else { return marked }
         let found = Set(marked).union(ProcessTable.descendants(of: getpid(), in: table))
         return found.sorted { $0.process < $1.process }
     }

@@ -37,6 +37,7 @@ final class SupervisorCore {
         self.isSubreaper = isSubreaper
         self.emit = emit
         outOfMemoryKills = Self.readOutOfMemoryKills()
+        OwnChildren.count(1)
     }
 
     /// The thread's body.
@@ -92,7 +93,7 @@ final class SupervisorCore {
         }
         if isSubreaper, strangersDue <= now {
             strangersDue = now + 1_000_000_000
-            reapStrangers()
+            OwnChildren.reapStrangers()
         }
         finishShutdownIfDue(now: now)
     }
@@ -108,6 +109,7 @@ final class SupervisorCore {
         }
         process.specification = process.make(process.incarnation)
         process.stop = nil
+        process.isHeld = false
         process.expectsExit = false
         process.fault = nil
         process.pausedBy = nil
@@ -180,8 +182,7 @@ final class SupervisorCore {
     }
 
     private func conclude(_ process: ManagedProcess, _ child: Child, _ cause: ExitCause) {
-        var result = synmesh_exit()
-        _ = synmesh_reap(child.process, &result)
+        _ = OwnChildren.reap(child.process)
         close(child.pidfd)
         process.phase = .ended
         // At the very end one sweep finds what escaped from all of them.
@@ -201,7 +202,7 @@ final class SupervisorCore {
         process.lastExit = report
         emit(.exited(report))
         process.resumeWaiters(with: report)
-        if !weAsked, shutdown == nil { decideRestart(process, cause, now: now) }
+        if !weAsked, !process.isHeld, shutdown == nil { decideRestart(process, cause, now: now) }
     }
 
     private func decideRestart(_ process: ManagedProcess, _ cause: ExitCause, now: UInt64) {
@@ -239,19 +240,7 @@ final class SupervisorCore {
         _ = Extermination.killAll(limit: .milliseconds(500)) { table in
             ProcessTable.carrying(marks, in: table)
         } reap: {
-            if isSubreaper { reapStrangers() }
-        }
-    }
-
-    /// Reaps the orphans that came to us; our own children are reaped when they are concluded.
-    func reapStrangers() {
-        var result = synmesh_exit()
-        guard synmesh_exit_peek(-1, &result) == 1 else { return }
-        let own = Set(processes.values.compactMap { $0.child?.process })
-        let parent = getpid()
-        for record in ProcessTable.all()
-        where record.isZombie && record.parent == parent && !own.contains(record.process) {
-            _ = synmesh_reap(record.process, &result)
+            if isSubreaper { OwnChildren.reapStrangers() }
         }
     }
 
@@ -276,9 +265,8 @@ final class SupervisorCore {
         for process in processes.values {
             if let child = process.child {
                 kill(-child.process, SIGKILL)
-                var result = synmesh_exit()
                 let deadline = monotonicNow() + 2_000_000_000
-                while synmesh_reap(child.process, &result) == 0, monotonicNow() < deadline {
+                while !OwnChildren.reap(child.process), monotonicNow() < deadline {
                     sleepFor(milliseconds: 1)
                 }
                 close(child.pidfd)
@@ -286,6 +274,7 @@ final class SupervisorCore {
             process.phase = .ended
             process.resumeWaiters(with: nil)
         }
-        finishShutdown(forced: true)
+        if shutdown == nil { shutdown = Shutdown(deadline: 0, waiting: [], names: []) }
+        finishShutdown(limit: .seconds(1))
     }
 }

@@ -43,9 +43,19 @@ struct Program {
                     restart: RestartPolicy(.always, backoff: .zero, maxRestarts: 1_000))
             }
         }
+        // A second mesh side by side, which the end of the first is no business of.
+        let neighbour = try ProcessSupervisor(token: token + "-neighbour")
+        try await neighbour.spawn("neighbour") { _ in
+            ProcessSpecification(
+                executable: "/bin/sleep", arguments: ["1000"], logPath: "\(directory)/neighbour.log"
+            )
+        }
         say("ready \(getpid()) \(guardian.process)")
         for await signal in signals.arrivals {
             let report = await supervisor.stopAll(grace: .milliseconds(100))
+            let phase = await neighbour.statuses().first?.phase
+            say("neighbour \(phase == .running)")
+            _ = await neighbour.stopAll(grace: .seconds(5))
             _ = guardian.manifest.clean()
             let certificate = await supervisor.certificate(
                 paths: ["\(directory)/tree", "\(directory)/file"], ports: [])

@@ -195,6 +195,7 @@ struct GuardianTests {
             rehearsal.output.contains("signal 15, complete true, nothing is left behind"),
             "\(rehearsal.output)")
         #expect(!rehearsal.output.contains("left something behind"), "\(rehearsal.output)")
+        #expect(rehearsal.output.contains("neighbour true"), "\(rehearsal.output)")
         try await rehearsal.expectNothingLeft()
     }
 }

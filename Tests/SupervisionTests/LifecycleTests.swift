@@ -162,10 +162,13 @@ struct LifecycleTests {
             if incarnation == 2 { specification.executable = "no-such-program" }
             return specification
         }
+        var end = ""
         for await case .givenUp(_, let reason) in events {
-            #expect(reason.hasPrefix("could not start child: there is no such program"))
+            end = reason
             break
         }
+        #expect(end.hasPrefix("could not start child: there is no such program"))
+        withExtendedLifetime(supervisor) {}
     }
 
     @Test("An expected end is ours and is followed by no restart")

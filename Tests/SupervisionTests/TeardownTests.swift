@@ -129,8 +129,11 @@ struct TeardownTests {
         let token = uniqueToken()
         do {
             let supervisor = try ProcessSupervisor(token: token)
-            try await supervisor.spawn("child") { _ in shell("exec sleep 1000", in: directory) }
-            #expect(living(token).count == 1)
+            try await supervisor.spawn("child") { _ in
+                shell("setsid sleep 1000 & echo up; exec sleep 1000", in: directory)
+            }
+            #expect(try await eventually { living(token).count == 2 })
+            withExtendedLifetime(supervisor) {}
         }
         #expect(try await eventually { living(token).isEmpty })
     }
