@@ -115,7 +115,7 @@ let package = Package(
         tests("YAML"),
         tests("JSON"),
         tests("Wire", ["JSON"]),
-        tests("Topologies", ["YAML"]),
+        tests("Topologies", ["JSON", "Wire", "YAML"]),
         tests("Recording", ["Wire", "JSON"], exclude: ["read_mcap.py"]),
         tests("Control", ["JSON", "ZeroMQ"]),
         tests("Messaging", ["Wire", "JSON", "NATS", "ZeroMQ", "Recording", "Routing"]),

@@ -18,11 +18,14 @@ public struct AgentKind: Sendable {
         let name: String
         let shape: Shape
         let isRequired: Bool
+        /// A value that would be right, for the help where a required one is missing.
+        let example: String?
 
-        init(_ name: String, _ shape: Shape, isRequired: Bool = false) {
+        init(_ name: String, _ shape: Shape, isRequired: Bool = false, example: String? = nil) {
             self.name = name
             self.shape = shape
             self.isRequired = isRequired
+            self.example = example
         }
     }
 
@@ -70,7 +73,9 @@ extension AgentKind {
                 Setting(
                     "scene",
                     .object([
-                        Setting("points", .integer(1...50_000_000), isRequired: true),
+                        Setting(
+                            "points", .integer(1...50_000_000), isRequired: true,
+                            example: "100000"),
                         Setting("shape", .choice(["sphere", "torus", "terrain"])),
                     ])),
             ], exclusive: [["cloud", "scene"]]),

@@ -57,8 +57,9 @@ extension Resolver {
         return remaining
     }
 
-    /// A circle that is reached from `start`, each group with the place of its reference to the
-    /// next. Every remaining group waits for one that remains, so the walk must come back.
+    /// A circle that can be reached, each group with the place of its reference to the next.
+    ///
+    /// Every remaining group waits for one that remains, so the walk must come back.
     private static func cycle(
         from start: String, within remaining: Set<String>,
         _ waitsFor: [String: [(group: String, location: Location)]]

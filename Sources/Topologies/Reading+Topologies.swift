@@ -18,6 +18,7 @@ extension Reading where Value == JSON.Value {
                     return nil
                 }
                 return .double(number)
+            case .invalid: return nil
             case .sequence(let elements):
                 return .array(
                     elements.compactMap {

@@ -138,12 +138,29 @@ extension Resolver {
         var names: [String] = []
         for reference in references where seen.insert(reference.value).inserted {
             guard let meant = agentNames[reference.value] else {
-                unknown("agent", reference, among: groups, help: help)
+                if !reportReplica(reference) {
+                    unknown("agent", reference, among: groups, help: help)
+                }
                 continue
             }
             names += meant.count == 1 ? meant : meant.filter { seen.insert($0).inserted }
         }
         return names
+    }
+
+    /// Reports a replica whose number does not exist; `false` where the name is no replica's.
+    private func reportReplica(_ reference: Located<String>) -> Bool {
+        guard let dash = reference.value.lastIndex(of: "-"), parts[reference.value] == nil,
+            Int(reference.value[dash...].dropFirst()) != nil
+        else { return false }
+        let group = String(reference.value[..<dash])
+        guard let names = agentNames[group], names.first != group, let last = names.last else {
+            return false
+        }
+        diagnostics.error(
+            "there is no replica \(Diagnostic.quote(reference.value))", at: reference.location,
+            help: "the replicas of '\(group)' end with '\(last)'; '\(group)' means all of them")
+        return true
     }
 
     private func launches(

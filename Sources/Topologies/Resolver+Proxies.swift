@@ -34,7 +34,8 @@ extension Resolver {
             diagnostics.error(
                 "\(Diagnostic.quote(reference.value)) is \(Self.article(part.what)), "
                     + "not \(Self.article(what))",
-                at: reference.location, help: help)
+                at: reference.location,
+                help: help ?? (names.isEmpty ? nil : "known here: " + Self.list(names)))
             return
         }
         guard names.isEmpty else {
@@ -43,7 +44,13 @@ extension Resolver {
         }
         diagnostics.error(
             "unknown \(what) \(Diagnostic.quote(reference.value))", at: reference.location,
-            help: help ?? "the topology declares no \(what)")
+            help: help ?? "the topology declares no other \(what)")
+    }
+
+    /// Names in quotes, as many as one line takes.
+    static func list(_ names: [String]) -> String {
+        names.prefix(12).map { Diagnostic.quote($0) }.joined(separator: ", ")
+            + (names.count > 12 ? ", …" : "")
     }
 
     func resolvedBranches() -> [Branch] {
@@ -172,7 +179,7 @@ extension Resolver {
             diagnostics.error(
                 "this endpoint is bound by \(first.part) too", at: endpoint.location,
                 help: "line \(first.endpoint.location.line) has the other: choose another, "
-                    + "or leave 'endpoint' out and let the system choose"
+                    + "or leave it out and let the system choose"
             )
         }
     }

@@ -27,7 +27,8 @@ struct SettingsReader {
         for setting in settings {
             members[setting.name] =
                 setting.isRequired
-                ? reader.required(setting.name, reading(setting.shape))
+                ? reader.required(
+                    setting.name, reading(setting.shape), example: setting.example)
                 : reader.optional(setting.name, reading(setting.shape))
         }
         return .object(members)
@@ -53,15 +54,7 @@ struct SettingsReader {
         case .text: return Reading<String>.string.map { .string($0) }
         case .file: return file
         case .choice(let words):
-            return Reading<String>.string.checked { word in
-                guard !words.contains(word) else { return nil }
-                let help = Suggestion.nearest(to: word, among: words).map {
-                    "did you mean '\($0)'?"
-                }
-                return Complaint(
-                    "\(Diagnostic.quote(word)) is none of \(words.joined(separator: ", "))",
-                    help: help)
-            }.map { .string($0) }
+            return Reading<String>.enumeration("value", among: words).map { .string($0) }
         case .object(let settings): return .mapping { object(settings, $0) }
         }
     }

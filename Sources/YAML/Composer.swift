@@ -90,9 +90,8 @@ private struct Composer: ~Copyable {
             if location.length == 0, let key { location = key }
             anchor = properties.anchor
             let value = value(of: text, isPlain: isPlain, tag: properties.tag, at: location)
-            made = (
-                Node(content: .scalar(value, text: text), location: location, heading: heading), 0
-            )
+            let content = value.map { Node.Content.scalar($0, text: text) } ?? .invalid
+            made = (Node(content: content, location: location, heading: heading), 0)
         case .sequenceStart(let properties):
             check(properties.tag, isFor: "seq", at: location)
             anchor = properties.anchor
@@ -222,9 +221,10 @@ private struct Composer: ~Copyable {
 
     private static let tagPrefix = "tag:yaml.org,2002:"
 
+    /// The value of a scalar, or `nil` after a report.
     private func value(
         of text: String, isPlain: Bool, tag: String?, at location: Location
-    ) -> Scalar {
+    ) -> Scalar? {
         let resolved = CoreSchema.resolve(text)
         switch tag {
         case nil where !isPlain, "!", Self.tagPrefix + "str":
@@ -235,11 +235,11 @@ private struct Composer: ~Copyable {
                     "the number \(Diagnostic.quote(text)) needs more than 64 bits", at: location,
                     help: "quote it if it is a text")
             }
-            return resolved ?? .null
+            return resolved
         case let tag?:
             let wanted = tag.hasPrefix(Self.tagPrefix) ? tag.dropFirst(Self.tagPrefix.count) : ""
             if resolved?.tagged(wanted) == nil { refuse(tag, at: location) }
-            return resolved?.tagged(wanted) ?? .null
+            return resolved?.tagged(wanted)
         }
     }
 
@@ -276,8 +276,7 @@ private struct Composer: ~Copyable {
                 "a tab indents this line", at: place, help: "YAML indents with spaces only")
             return
         }
-        let context = error.context.map { "\($0) that starts on line \(error.contextMark.line)" }
-        diagnostics.error("not YAML: " + error.problem, at: place, help: context)
+        diagnostics.error("not YAML: " + error.phrase, at: place, help: error.help)
     }
 
     /// Where an event stands; what goes on below its first line ends with that line.

@@ -36,14 +36,6 @@ struct Mark {
     }
 }
 
-/// What libyaml does not understand, in its words.
-struct SyntaxError: Error {
-    let problem: String
-    let mark: Mark
-    let context: String?
-    let contextMark: Mark
-}
-
 /// libyaml's event parser over a text that outlives it.
 ///
 /// libyaml keeps the pointer that it is given, so a parser lives inside

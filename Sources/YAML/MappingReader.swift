@@ -81,8 +81,15 @@ public final class MappingReader {
     public func finish() {
         let known = Set(asked).union(isIgnored)
         for entry in entries where !known.contains(entry.key) {
-            diagnostics.unknown(
-                "key", entry.key, at: entry.keyLocation, among: asked.filter { !contains($0) })
+            guard !diagnostics.isFull, let meant = Suggestion.nearest(to: entry.key, among: asked),
+                let present = keyLocation(of: meant)
+            else {
+                diagnostics.unknown("key", entry.key, at: entry.keyLocation, among: asked)
+                continue
+            }
+            diagnostics.error(
+                "unknown key \(Diagnostic.quote(entry.key))", at: entry.keyLocation,
+                help: "did you mean '\(meant)'? Line \(present.line) has it already")
         }
     }
 

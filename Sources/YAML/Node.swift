@@ -17,6 +17,8 @@ public struct Node: Sendable {
         case scalar(Scalar, text: String)
         case sequence([Node])
         case mapping([Entry])
+        /// What means nothing, such as a number of more than 64 bits; that is reported already.
+        case invalid
     }
 
     /// A key and its value; the keys of a mapping are unique and in the file's order.
@@ -58,6 +60,7 @@ public struct Node: Sendable {
         case .scalar(.string(let text), _): "the text \(Diagnostic.quote(text))"
         case .sequence: "a list"
         case .mapping: "a mapping"
+        case .invalid: "what means nothing"
         }
     }
 

@@ -55,7 +55,7 @@ extension Reading {
     ) -> Reading<[Keyed<Element>]> where Value == [Keyed<Element>] {
         Reading("a mapping", example: "{}") { node, diagnostics in
             guard let entries = node.entries else {
-                diagnostics.expected("a mapping", found: node)
+                diagnostics.expected("a mapping", found: node, help: node.firstElementAsKey)
                 return nil
             }
             guard diagnostics.inBounds(entries.count, count, "mapping", "keys", node) else {
@@ -141,6 +141,12 @@ extension Node {
         case .scalar(.null, _): []
         default: nil
         }
+    }
+
+    /// How a list of names is written where each may say more.
+    fileprivate var firstElementAsKey: String? {
+        guard case .sequence(let elements) = content else { return nil }
+        return elements.first?.scalarText.map { "write keys with values: {\($0): …}" }
     }
 
     /// The text of a scalar that is short enough to be repeated in a message.

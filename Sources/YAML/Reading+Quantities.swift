@@ -36,7 +36,7 @@ extension Reading where Value == Int {
             }
             if case .integer(let count) = scalar {
                 return diagnostics.inRange(
-                    Int(count), range, node, text, naming: { "\($0) bytes" })
+                    Int(count), range, node, text, naming: Quantity.describe(bytes:))
             }
             guard let quantity = Quantity(text, units: Quantity.sizes) else {
                 let units = Quantity.sizes.map(\.unit)
@@ -52,7 +52,7 @@ extension Reading where Value == Int {
                 return nil
             }
             return diagnostics.inRange(
-                quantity.value, range, node, text, naming: { "\($0) bytes" })
+                quantity.value, range, node, text, naming: Quantity.describe(bytes:))
         }
     }
 }
@@ -98,6 +98,16 @@ private struct Quantity {
         let (sum, isSumOverflow) = product.addingReportingOverflow(part)
         guard !isSumOverflow else { return nil }
         value = sum
+    }
+
+    /// A size in the largest unit that it is a whole number of.
+    static func describe(bytes: Int) -> String {
+        let units = sizes.filter { $0.unit != "KB" && $0.factor > 1 }
+        let unit =
+            units.filter { bytes > 0 && bytes.isMultiple(of: $0.factor) }
+            .max { $0.factor < $1.factor }
+        guard let unit else { return bytes == 1 ? "1 byte" : "\(bytes) bytes" }
+        return "\(bytes / unit.factor)\(unit.unit)"
     }
 
     /// A duration in the largest unit that it is a whole number of.

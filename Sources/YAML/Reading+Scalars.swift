@@ -64,7 +64,7 @@ extension Reading where Value == Int {
     public static func integer(in range: ClosedRange<Int> = .min ... .max) -> Reading<Int> {
         Reading("a whole number", example: String(max(range.lowerBound, 1))) { node, diagnostics in
             guard case .scalar(.integer(let number), let text) = node.content else {
-                diagnostics.expected("a whole number", found: node)
+                diagnostics.expected("a whole number", found: node, help: node.wholeNumberHelp)
                 return nil
             }
             return diagnostics.inRange(Int(number), range, node, text) { String($0) }
@@ -74,6 +74,20 @@ extension Reading where Value == Int {
     /// A whole number of at least `range.lowerBound`.
     public static func integer(in range: PartialRangeFrom<Int>) -> Reading<Int> {
         integer(in: range.lowerBound ... .max)
+    }
+}
+
+extension Node {
+    /// How to write the whole number that a quoted `"4"`, or `1e6`, probably is.
+    fileprivate var wholeNumberHelp: String? {
+        switch content {
+        case .scalar(.string(let text), _):
+            guard case .integer? = CoreSchema.resolve(text) else { return nil }
+            return "write it as a number: \(text)"
+        case .scalar(.float(let number), _):
+            return Int(exactly: number).map { "write it out: \($0)" }
+        default: return nil
+        }
     }
 }
 
@@ -133,6 +147,27 @@ extension Reading {
             }
             if let value = Value(rawValue: text) { return value }
             diagnostics.unknown(what, text, at: node.location, among: known)
+            return nil
+        }
+    }
+}
+
+extension Reading where Value == String {
+    /// One word of several.
+    ///
+    /// - Parameters:
+    ///   - what: what the word is, as messages say it: `shape`
+    ///   - words: the words, in the order in which messages list them
+    /// - Returns: a reading of such a word
+    public static func enumeration(_ what: String, among words: [String]) -> Reading<String> {
+        let expected = "one of " + words.joined(separator: ", ")
+        return Reading(expected, example: words.first) { node, diagnostics in
+            guard case .scalar(.string(let text), _) = node.content else {
+                diagnostics.expected(expected, found: node)
+                return nil
+            }
+            if words.contains(text) { return text }
+            diagnostics.unknown(what, text, at: node.location, among: words)
             return nil
         }
     }

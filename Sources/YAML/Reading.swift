@@ -138,6 +138,7 @@ extension Diagnostics {
     ///   - node: what is there
     ///   - help: what to do about it
     public func expected(_ expected: String, found node: Node, help: String? = nil) {
+        if case .invalid = node.content { return }
         error(
             "expected \(expected), found \(node.summary)", at: node.location,
             help: help ?? (node.isNull ? "give it a value, or remove the key" : nil))

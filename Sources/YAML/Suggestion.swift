@@ -7,7 +7,8 @@ public enum Suggestion {
     public static func nearest(to name: String, among candidates: [String]) -> String? {
         let wanted = Array(name.lowercased().unicodeScalars)
         guard (1...lengthMax).contains(wanted.count) else { return nil }
-        let distanceMax = min(2, max(1, wanted.count / 3))
+        // Two edits make any short word out of another.
+        let distanceMax = wanted.count < 7 ? 1 : 2
         var best: (distance: Int, candidate: String)?
         for candidate in candidates.prefix(candidatesMax) where candidate != name {
             let scalars = Array(candidate.lowercased().unicodeScalars)
