@@ -57,7 +57,7 @@ final class LiveFile {
             let unused = end - MCAP.trailer.count - head.count
             head.replaceSubrange(
                 position..<position + 8, with: MCAP.head(.unused, length: unused).bytes)
-            try Self.reserve(file, from: 0, to: end, path: path)
+            try Self.reserve(file, from: 0, to: end, path: path, .create)
             try file.write(head, at: 0, attempt: .create)
             try file.write(MCAP.trailer, at: end - MCAP.trailer.count, attempt: .create)
             window = try Self.map(file, from: 0, to: end, path: path)
@@ -142,10 +142,10 @@ final class LiveFile {
         let least = Self.rounded(needed)
         var target = max(least, Self.rounded(end + step))
         do throws(HistoryError) {
-            try Self.reserve(file, from: end, to: target, path: path)
+            try Self.reserve(file, from: end, to: target, path: path, .extend)
         } catch  where error.isFull && target > least {
             target = least
-            try Self.reserve(file, from: end, to: target, path: path)
+            try Self.reserve(file, from: end, to: target, path: path, .extend)
         }
         let start = position - position % Int(getpagesize())
         let mapped = try Self.map(file, from: start, to: target, path: path)
@@ -168,14 +168,15 @@ final class LiveFile {
     }
 
     private static func reserve(
-        _ file: borrowing OpenFile, from start: Int, to end: Int, path: String
+        _ file: borrowing OpenFile, from start: Int, to end: Int, path: String,
+        _ attempt: HistoryError.Attempt
     ) throws(HistoryError) {
         // Asked beforehand: crossing the limit would raise SIGXFSZ, which ends the process.
         guard end <= Int(synmesh_file_size_limit()) else {
-            throw HistoryError(.extend, path, .system(EFBIG))
+            throw HistoryError(attempt, path, .system(EFBIG))
         }
         let code = synmesh_file_reserve(file.number, Int64(start), Int64(end - start))
-        guard code == 0 else { throw HistoryError(.extend, path, .system(code)) }
+        guard code == 0 else { throw HistoryError(attempt, path, .system(code)) }
     }
 
     private static func map(
