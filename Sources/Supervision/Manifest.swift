@@ -92,7 +92,11 @@ public final class Manifest: Sendable {
             String(decoding: $0, as: UTF8.self)
         }
         let cleaning = clean(lines.filter { (try? check($0)) != nil })
-        if cleaning.failed.isEmpty { unlink(path) }
+        if cleaning.failed.isEmpty {
+            // The second one is there when its writer was killed in the middle of a replacement.
+            unlink(path)
+            unlink(path + ".new")
+        }
         return cleaning
     }
 
