@@ -50,7 +50,10 @@ struct HostileTopologyTests {
         "a file made to be expensive is answered in time",
         .timeLimit(.minutes(1)), arguments: Expensive.allCases)
     func expensive(_ file: Expensive) {
-        #expect(check(Array(file.text.utf8.prefix(Source.byteCountMax))))
+        let bytes = Array(file.text.utf8)
+        // A longer one would be refused before it costs anything.
+        #expect(bytes.count <= Source.byteCountMax)
+        #expect(check(bytes))
     }
 
     @Test("a file above the limit is refused, whatever is in it")
@@ -95,7 +98,7 @@ enum Expensive: String, CaseIterable, Sendable {
         case .brackets: String(repeating: "[", count: 1 << 20)
         case .dashes: String(repeating: "- ", count: 1 << 19)
         case .questionMarks: String(repeating: "? ", count: 1 << 19)
-        case .keys: many(90_000) { "key\($0): 1\n" }
+        case .keys: many(80_000) { "key\($0): 1\n" }
         case .agents: head + "agents:\n" + many(60_000) { "  a\($0): {}\n" }
         case .unknownReferences:
             head + "agents:\n" + many(1_900) { "  agent\($0): { kind: probe }\n" }
@@ -110,13 +113,13 @@ enum Expensive: String, CaseIterable, Sendable {
         case .topics:
             head + "topic_proxies: { t: { prefixes: [" + many(200) { "prefix\($0)," } + "] } }\n"
                 + "agents: { x: { kind: probe, settings: { topics: ["
-                + many(90_000) { "prefxi\($0)," } + "] } } }\n"
+                + many(70_000) { "prefxi\($0)," } + "] } } }\n"
         case .prefixes:
             head + "topic_proxies:\n"
                 + many(200) { proxy in
                     "  t\(proxy): { prefixes: [" + many(200) { "p\(proxy).q\($0 % 190)," } + "] }\n"
                 }
-        case .anchors: many(80_000) { "k\($0): &a\($0) 1\n" }
+        case .anchors: many(55_000) { "k\($0): &a\($0) 1\n" }
         case .aliases: "a: &a [1]\nb: [" + String(repeating: "*a ,", count: 250_000) + "]\n"
         case .tagDirectives: many(60_000) { "%TAG !\($0)! a\n" }
         case .longLine: "x: " + String(repeating: "é", count: 500_000)

@@ -30,15 +30,13 @@ struct NodeTests {
             ("1_000", .string("1_000")), ("12:30", .string("12:30")), ("1,5", .string("1,5")),
             ("1.5", .float(1.5)), ("-.5", .float(-0.5)), ("1.", .float(1)), ("1e3", .float(1_000)),
             ("1.5E-2", .float(0.015)), (".", .string(".")), ("1e", .string("1e")),
-            ("+", .string("+")), ("-", .null), ("e5", .string("e5")), ("0x1p3", .string("0x1p3")),
+            ("+", .string("+")), ("e5", .string("e5")), ("0x1p3", .string("0x1p3")),
             (".inf", .float(.infinity)), ("-.INF", .float(-.infinity)), ("inf", .string("inf")),
             ("nan", .string("nan")), ("\"5\"", .string("5")), ("'true'", .string("true")),
             ("!!str 5", .string("5")), ("! 5", .string("5")), ("!!float 5", .float(5)),
             ("!!int 5", .integer(5)),
         ] as [(String, Scalar)])
     func coreSchema(_ text: String, _ expected: Scalar) throws {
-        // A dash alone starts a list; it stands here for what is not a scalar at all.
-        guard text != "-" else { return }
         #expect(try scalar(text) == expected)
     }
 
@@ -118,7 +116,7 @@ struct NodeTests {
             ("a: !!int x\n", "a.yaml:1:4: error: the tag '!!int' does not fit here"),
             ("%TAG ! x\n---\na: 1\n", "a.yaml:1:1: error: tags of one's own"),
             ("[a]: 1\n", "a.yaml:1:1: error: a key must be a text, this is a list"),
-            (": 1\n", "a.yaml:1:1: error: a key must be a text, this is nothing"),
+            ("? ~\n: 1\n", "a.yaml:1:3: error: a key must be a text, this is nothing"),
             ("<<: {a: 1}\n", "a.yaml:1:1: error: merge keys"),
             ("a: *b\n", "a.yaml:1:4: error: unknown anchor 'b'"),
             ("a: &b [*b]\n", "a.yaml:1:8: error: the alias '*b' stands inside its own anchor"),
@@ -140,7 +138,7 @@ struct NodeTests {
         #expect(rendered.hasPrefix(expected), "\(rendered)")
     }
 
-    @Test("a list that is one key short of a duplicate is not one")
+    @Test("the same key in another mapping is no duplicate, nor is a quoted << a merge key")
     func noDuplicate() throws {
         #expect(try parse("a: {x: 1}\nb: {x: 1}\n").rendered.isEmpty)
         #expect(try parse("\"<<\": 1\n").rendered.isEmpty)

@@ -121,7 +121,7 @@ struct ReadingTests {
                     1 | inner: { cuont: 1 }
                       |          ^~~~~
                 help: did you mean 'count'?
-                a.yaml:3:16: error: unknown key 'slots'
+                a.yaml:3:18: error: unknown key 'slots'
                     3 |   - { size: 1kB, slots: 4 }
                       |                  ^~~~~
                 help: known here: 'size'
