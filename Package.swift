@@ -126,7 +126,8 @@ let package = Package(
         tests("Supervision", ["CLinux", "synmesh-guard", "supervision-subject"]),
         tests("Analysis", ["Wire", "JSON", "Recording"]),
         tests("Scenarios", ["YAML", "Topologies", "JSON"]),
-        tests("Reporting", ["Analysis", "JSON", "Wire", "Recording"]),
+        tests(
+            "Reporting", ["Analysis", "JSON", "Wire", "Recording"], exclude: ["Snapshots"]),
         tests("PointClouds", ["JSON"]),
         .testTarget(
             name: "EndToEndTests",

@@ -69,7 +69,7 @@ public struct Limits: Sendable, Hashable {
         let broken =
             brokenCounts(delivery, comparison) + brokenRatios(latency, minimumSamples)
         if let first = broken.first {
-            let more = broken.count > 1 ? ", and \(broken.count - 1) more limits broken" : ""
+            let more = broken.count > 1 ? ", and \(broken.count - 1) more broken" : ""
             return StepVerdict(.fail, reason: first + more + ".")
         }
         if let doubt = doubt(delivery, comparison, latency, minimumSamples) {

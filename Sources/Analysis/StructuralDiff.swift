@@ -198,9 +198,10 @@ public struct StructuralDiff: Sendable, Hashable {
         let leftEnd = left.count - tail
         let rightEnd = right.count - tail
         for index in head..<max(leftEnd, rightEnd) {
+            // Not `: nil`, which is the JSON value null here.
             descend(
-                .index(index), index < leftEnd ? left[index] : nil,
-                index < rightEnd ? right[index] : nil)
+                .index(index), index < leftEnd ? left[index] : Value?.none,
+                index < rightEnd ? right[index] : Value?.none)
         }
     }
 
@@ -281,7 +282,7 @@ public struct StructuralDiff: Sendable, Hashable {
             descend(.index(index), left[index], partner.map { right[$0] })
         }
         for index in waiting.values.flatMap({ $0 }).sorted() {
-            descend(.index(index), nil, right[index])
+            descend(.index(index), Value?.none, right[index])
         }
         if count == before { add(.order, .tolerated, .array(left), .array(right)) }
     }
