@@ -1,0 +1,137 @@
+/// A cloud that is computed instead of read: a shape, a number of points and a seed.
+///
+/// The same scene is the same cloud bit for bit on every machine. That is why only addition,
+/// multiplication, division and square root are used, which IEEE 754 rounds exactly: the sines of
+/// two mathematical libraries differ in their last bit.
+public struct Scene: Hashable, Sendable {
+    /// What the points lie on.
+    public enum Shape: String, CaseIterable, Sendable {
+        /// The unit sphere.
+        case sphere
+        /// A ring around the z axis: radius 1, thickness 0.35.
+        case torus
+        /// Hills over a square of 10 by 10, up to 2 high.
+        case terrain
+    }
+
+    /// The most points that a scene may have: a content of 1.2 GB.
+    public static let pointsMax = 100_000_000
+
+    /// What the points lie on.
+    public var shape: Shape
+    /// How many points there are.
+    public var points: Int
+    /// What makes two scenes of one shape differ.
+    public var seed: UInt64
+
+    /// A scene; `points` is brought into the range from 0 through `pointsMax`.
+    public init(shape: Shape, points: Int, seed: UInt64) {
+        self.shape = shape
+        self.points = min(max(points, 0), Scene.pointsMax)
+        self.seed = seed
+    }
+
+    /// The scene's points, in single precision.
+    public func cloud() -> PointCloud {
+        var generator = SplitMix64(seed: seed)
+        let hills = Hills(seed: generator.next())
+        let values = [Float](unsafeUninitializedCapacity: points * 3) { buffer, count in
+            var index = 0
+            while index < points * 3 {
+                let point: (Double, Double, Double)
+                switch shape {
+                case .sphere: point = Scene.onSphere(&generator)
+                case .torus: point = Scene.onTorus(&generator)
+                case .terrain: point = hills.point(&generator)
+                }
+                buffer[index] = Float(point.0)
+                buffer[index + 1] = Float(point.1)
+                buffer[index + 2] = Float(point.2)
+                index += 3
+            }
+            count = index
+        }
+        return PointCloud(.single(values))
+    }
+
+    /// Marsaglia's method: a point of the disc, lifted to the sphere.
+    private static func onSphere(_ generator: inout SplitMix64) -> (Double, Double, Double) {
+        let (a, b, square) = inDisc(&generator)
+        let scale = 2 * (1 - square).squareRoot()
+        return (a * scale, b * scale, 1 - 2 * square)
+    }
+
+    private static func onTorus(_ generator: inout SplitMix64) -> (Double, Double, Double) {
+        let thickness = 0.35
+        let around = direction(&generator)
+        var section = direction(&generator)
+        // The outer side of the ring has more surface than the inner one.
+        while generator.nextUnit() * (1 + thickness) > 1 + thickness * section.cosine {
+            section = direction(&generator)
+        }
+        let distance = 1 + thickness * section.cosine
+        return (
+            distance * around.cosine, distance * around.sine, thickness * section.sine
+        )
+    }
+
+    /// Cosine and sine of a random angle, by doubling the angle of a point of the disc.
+    private static func direction(
+        _ generator: inout SplitMix64
+    ) -> (cosine: Double, sine: Double) {
+        let (a, b, square) = inDisc(&generator)
+        return ((a * a - b * b) / square, 2 * a * b / square)
+    }
+
+    /// A point within the unit disc, not its centre, and the square of its distance from there.
+    private static func inDisc(_ generator: inout SplitMix64) -> (Double, Double, Double) {
+        while true {
+            let a = generator.nextSigned()
+            let b = generator.nextSigned()
+            let square = a * a + b * b
+            if square < 1 && square > 1e-12 { return (a, b, square) }
+        }
+    }
+}
+
+/// Value noise in four octaves: heights at the corners of a grid, smoothly joined.
+private struct Hills {
+    let seed: UInt64
+
+    func point(_ generator: inout SplitMix64) -> (Double, Double, Double) {
+        let x = generator.nextUnit() * 10
+        let y = generator.nextUnit() * 10
+        var height = 0.0
+        var scale = 0.5
+        var weight = 1.0
+        for octave in 0..<4 {
+            height += weight * noise(x * scale, y * scale, octave: UInt64(octave))
+            scale *= 2
+            weight *= 0.5
+        }
+        // The weights add up to 1.875.
+        return (x, y, height / 1.875 * 2)
+    }
+
+    private func noise(_ x: Double, _ y: Double, octave: UInt64) -> Double {
+        let column = x.rounded(.down)
+        let row = y.rounded(.down)
+        let right = Hills.smooth(x - column)
+        let up = Hills.smooth(y - row)
+        let (i, j) = (UInt64(column), UInt64(row))
+        let low = Hills.mix(corner(i, j, octave), corner(i + 1, j, octave), right)
+        let high = Hills.mix(corner(i, j + 1, octave), corner(i + 1, j + 1, octave), right)
+        return Hills.mix(low, high, up)
+    }
+
+    private func corner(_ column: UInt64, _ row: UInt64, _ octave: UInt64) -> Double {
+        var generator = SplitMix64(seed: seed ^ (column << 32 | row << 8 | octave))
+        return generator.nextUnit()
+    }
+
+    private static func smooth(_ part: Double) -> Double { part * part * (3 - 2 * part) }
+
+    private static func mix(_ one: Double, _ two: Double, _ part: Double) -> Double {
+        one + (two - one) * part
+    }
+}
