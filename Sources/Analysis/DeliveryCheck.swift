@@ -198,26 +198,38 @@ struct DeliveryCheck {
         let sent = record(at: entry.place)
         for copy in copies {
             let delivered = record(at: copy.place)
-            let path: String
-            let reason: String
-            if !ContentDifference.isSame(sent.content, delivered.content) {
-                let difference = ContentDifference(sent.content, delivered.content)
-                path = difference.path
-                reason = "The content changed on its way: \(difference.reason)."
-            } else if sent.type != delivered.type {
-                path = "type"
-                reason = "The type changed on its way: '\(sent.type)' became '\(delivered.type)'."
-            } else if sent.contentEncoding != delivered.contentEncoding {
-                path = "encoding"
-                reason =
-                    "The encoding changed on its way: \(sent.contentEncoding) became "
-                    + "\(delivered.contentEncoding)."
-            } else {
-                continue
+            guard
+                !ContentDifference.isSame(sent.content, delivered.content)
+                    || sent.type != delivered.type
+                    || sent.contentEncoding != delivered.contentEncoding
+            else { continue }
+            deviate(.corrupted, 1, sent.identity, leg, life) {
+                Self.alteration(sent, delivered)
             }
-            deviate(.corrupted, 1, sent.identity, leg, life, path: path, reason: reason)
             return
         }
+    }
+
+    private static func alteration(
+        _ sent: HistoryRecord, _ delivered: HistoryRecord
+    ) -> (path: String, reason: String) {
+        if !ContentDifference.isSame(sent.content, delivered.content) {
+            let difference = ContentDifference(sent.content, delivered.content)
+            return (
+                difference.path, "The content changed on its way: \(difference.reason)."
+            )
+        }
+        if sent.type != delivered.type {
+            return (
+                "type",
+                "The type changed on its way: '\(sent.type)' became '\(delivered.type)'."
+            )
+        }
+        return (
+            "encoding",
+            "The encoding changed on its way: \(sent.contentEncoding) became "
+                + "\(delivered.contentEncoding)."
+        )
     }
 
     private mutating func absent(_ entry: SentEntry, _ leg: Leg, isTail: Bool) {
@@ -304,7 +316,17 @@ struct DeliveryCheck {
 
     private mutating func deviate(
         _ deviation: Deviation, _ count: Int, _ identity: Identity, _ leg: Leg,
-        _ life: ClosedRange<UInt64>, by process: String? = nil, path: String? = nil, reason: String
+        _ life: ClosedRange<UInt64>, by process: String? = nil, reason: @autoclosure () -> String
+    ) {
+        deviate(deviation, count, identity, leg, life, by: process) { (nil, reason()) }
+    }
+
+    /// Counts a deviation; `detail` is asked only where the finding is kept, for looking up where
+    /// two contents differ takes longer than to see that they do.
+    private mutating func deviate(
+        _ deviation: Deviation, _ count: Int, _ identity: Identity, _ leg: Leg,
+        _ life: ClosedRange<UInt64>, by process: String? = nil,
+        detail: () -> (path: String?, reason: String)
     ) {
         let fault = faults.first {
             $0.explains.contains(deviation) && $0.held(during: life)
@@ -315,7 +337,8 @@ struct DeliveryCheck {
         if fault != nil { report.counts.explained[deviation] += count }
         let severity: Finding.Severity = fault == nil ? .error : .warning
         collector.add(severity, deviation) {
-            Finding(
+            let (path, reason) = detail()
+            return Finding(
                 severity, deviation, identity: identity, path: path, receiver: leg.receiver,
                 fault: fault?.id,
                 reason: fault.map { "\(reason) Fault '\($0.id)' (\($0.kind) \($0.target)) held." }
