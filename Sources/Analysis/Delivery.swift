@@ -136,6 +136,9 @@ public struct DeliveryReport: Sendable, Hashable {
     public var pending = 0
     /// Envelopes to agents that no history knows: nobody can say whether they arrived.
     public var unobserved = 0
+    /// Deliveries of messages that carried no identity and were given one by their receiver: nobody
+    /// can say how many were sent.
+    public var unidentified = 0
     /// Repeats that receivers recognised and dropped.
     public var repeatsDropped = 0
     /// How many expected deliveries each fault touched, by the fault's id.

@@ -26,6 +26,10 @@ struct DeliveryCheck {
         }
     }
 
+    /// The incarnation, which no agent has, of what a program that knows no identities sent straight
+    /// to NATS: its receiver numbers it, so there is nothing to hold the numbers against.
+    private static let stampedByReceiver: UInt32 = 0
+
     private let index: DeliveryIndex
     private let histories: [History]
     private let scope: DeliveryScope
@@ -47,6 +51,12 @@ struct DeliveryCheck {
         for fault in faults { report.touched[fault.id] = 0 }
         var subscribers: [String: [String: [SubscriptionInterval]]] = [:]
         for (key, entries) in index.streams.sorted(by: { $0.key < $1.key }) {
+            if key.incarnation == Self.stampedByReceiver, entries.sent.isEmpty {
+                report.unidentified += entries.deliveries.values.joined().count {
+                    isInWindow($0.sent)
+                }
+                continue
+            }
             let sent = uniqueSent(entries.sent, of: key)
             let counted = sent.count { isInWindow($0.sent) }
             report.counts.sent += counted

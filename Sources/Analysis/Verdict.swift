@@ -228,6 +228,13 @@ public struct Verdict: Sendable, Hashable {
                     reason: "\(report.unobserved) envelopes went to agents without a history: "
                         + "whether they arrived is not known."))
         }
+        if report.unidentified > 0 {
+            findings.append(
+                Finding(
+                    .note, .evidence,
+                    reason: "\(report.unidentified) deliveries carried no identity: whether any "
+                        + "were lost or repeated is not known."))
+        }
         if report.pending > 0 {
             findings.append(
                 Finding(

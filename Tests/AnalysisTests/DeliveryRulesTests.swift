@@ -103,6 +103,20 @@ private let start = SyntheticMesh.start
         #expect(Delivery.check(mesh.all, in: scope).counts.deviations.lost == 500)
     }
 
+    @Test("What its receiver had to number is counted apart: no sender's history can name it")
+    func unidentified() {
+        var mesh = SyntheticMesh()
+        for sequence: UInt64 in 1...3 {
+            mesh.invent(
+                Identity(
+                    flow: Flow(source: "script", destination: .agent("beta")), incarnation: 0,
+                    sequence: sequence), at: "beta")
+        }
+        let report = Delivery.check(mesh.all)
+        #expect(report.unidentified == 3)
+        #expect(report.counts.deviations.total == 0)
+    }
+
     @Test("A proxy speaks for an agent that keeps no history, and only for such")
     func proxies() {
         var mesh = SyntheticMesh()
