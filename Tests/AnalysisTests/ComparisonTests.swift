@@ -292,6 +292,29 @@ private let topic = SyntheticMesh.topic
     }
 }
 
+@Suite struct StallTests {
+    @Test("A shadow copy after a stall is not late: nothing had gone on without it")
+    func stall() throws {
+        var mesh = SyntheticMesh(count: 300)
+        for var record in SyntheticMesh(count: 300, transport: "nats").all.flatMap(\.records) {
+            record.lane = .shadow
+            mesh.append(record)
+        }
+        let last = SyntheticMesh.identity(direct, 150)
+        let place = try #require(
+            mesh.histories["beta"]?.records.firstIndex {
+                $0.identity == last && $0.lane == .shadow
+            })
+        mesh.histories["beta"]?.records[place].observed += 900_000
+        let sides = ComparisonSide.dual(mesh.all)
+        var options = ComparisonOptions(mode: .dual)
+        options.lateAfter = 100_000
+        let report = Comparison.compare(
+            left: sides.primary, right: sides.shadow, options: options)
+        #expect(report.counts.isAllMatch)
+    }
+}
+
 @Suite struct AlignmentTests {
     /// A run in which `alpha` was restarted after `count` of 10 envelopes, starting at `first`.
     private func run(_ split: Int, first: UInt32 = 1) -> [History] {

@@ -229,6 +229,19 @@ private let start = SyntheticMesh.start
         #expect(finding.severity == (planted.isExplained ? .warning : .error))
     }
 
+    @Test(
+        "A repeat and a swap are explained while the fault held, not after",
+        arguments: [(100, false), (250, true), (310, false)] as [(UInt64, Bool)])
+    func repeats(_ sequence: UInt64, _ isExplained: Bool) {
+        let report = report(fault()) { mesh in
+            mesh.repeatDelivery(SyntheticMesh.identity(direct, sequence), at: "beta")
+            mesh.swap(SyntheticMesh.identity(direct, sequence + 3), at: "beta")
+        }
+        let planted = DeviationCounts(duplicated: 1, reordered: 1)
+        #expect(report.counts.deviations == planted)
+        #expect(report.counts.explained == (isExplained ? planted : DeviationCounts()))
+    }
+
     @Test("A killed process does not explain altered content or an invented envelope")
     func alterations() {
         let report = report(fault()) { mesh in
