@@ -72,7 +72,10 @@ let package = Package(
             "Messaging",
             ["Wire", "JSON", "ZeroMQ", "NATS", "Recording", "CLinux", collections]),
         module(
-            "Routing", ["Wire", "JSON", "ZeroMQ", "NATS", "Recording", "CLinux", collections]),
+            "Routing",
+            [
+                "Control", "Wire", "JSON", "ZeroMQ", "NATS", "Recording", collections,
+            ]),
         module("Supervision", ["CLinux"]),
 
         // Judgement
@@ -99,7 +102,9 @@ let package = Package(
             ]),
 
         // Programs
-        program("synmesh-node", ["Routing", "Control", "Recording", "Wire", "JSON", "CLinux"]),
+        program(
+            "synmesh-node",
+            ["Routing", "Control", "Recording", "Wire", "JSON", "ZeroMQ", "CLinux"]),
         program("synmesh-guard", ["CLinux", "Supervision"]),
         module("PointClouds", ["CXXHash", "JSON"]),
         program(
@@ -119,7 +124,9 @@ let package = Package(
         tests("Recording", ["Wire", "JSON"], exclude: ["read_mcap.py"]),
         tests("Control", ["JSON", "ZeroMQ"]),
         tests("Messaging", ["Wire", "JSON", "NATS", "ZeroMQ", "Recording", "Routing"]),
-        tests("Routing", ["Wire", "JSON", "NATS", "ZeroMQ", "Recording"]),
+        tests(
+            "Routing",
+            ["CLinux", "Control", "Wire", "JSON", "NATS", "ZeroMQ", "Recording"]),
         // A small orchestrator for the tests to kill.
         program(
             "supervision-subject", ["Supervision"], path: "Tests/SupervisionSubject"),

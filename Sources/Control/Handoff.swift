@@ -18,6 +18,9 @@ package final class Handoff<Value: Sendable>: Sendable {
         wakeUp.signal()
     }
 
+    /// Waits a moment, or until the value is given.
+    package func pause(milliseconds: Int32) { wakeUp.wait(milliseconds: milliseconds) }
+
     /// The value, waiting for it.
     package func take() -> Value {
         while true {

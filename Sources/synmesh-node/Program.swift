@@ -1,4 +1,133 @@
+import CLinux
+import Control
+import Glibc
+import JSON
+import Recording
+import Routing
+import Wire
+import ZeroMQ
+
+/// The process that hosts one proxy: `synmesh-node branch|topics CONFIGURATION.json`.
 @main
 struct Program {
-    static func main() {}
+    static func main() {
+        // A reader of the log that went away is no reason to stop routing.
+        signal(SIGPIPE, SIG_IGN)
+        do throws(Failure) {
+            try run(CommandLine.arguments)
+        } catch {
+            write("synmesh-node: \(error.message)\n", to: STDERR_FILENO)
+            exit(error.status)
+        }
+    }
+
+    private static func run(_ arguments: [String]) throws(Failure) {
+        guard arguments.count == 3, let role = Role(rawValue: arguments[1]) else {
+            throw .configuration("usage: synmesh-node branch|topics CONFIGURATION.json")
+        }
+        let path = arguments[2]
+        let bytes = try read(path)
+        let value: Value
+        do throws(ParseError) {
+            value = try Value(parsing: bytes)
+        } catch {
+            throw .configuration("\(path): \(error)")
+        }
+        let environment = try ChildEnvironment()
+        do throws(RoutingError) {
+            switch role {
+            case .branch:
+                try serve(environment, try BranchConfiguration(value))
+            case .topics:
+                try serve(environment, try TopicConfiguration(value))
+            }
+        } catch {
+            if case .configuration(let reason) = error {
+                throw .configuration("\(path): \(reason)")
+            }
+            throw .environment(error.description)
+        }
+    }
+
+    private enum Role: String {
+        case branch, topics
+    }
+
+    private static func serve(
+        _ environment: ChildEnvironment, _ configuration: BranchConfiguration
+    ) throws(RoutingError) {
+        let signals = try catchSignals()
+        let context = try environment.context()
+        let proxy = try BranchProxy(
+            configuration: configuration, context: context,
+            history: try environment.history(of: configuration.name), clock: environment.clock,
+            control: try environment.control(
+                role: "branch", name: configuration.name, in: context),
+            incarnation: environment.incarnation, log: log)
+        log("branch \(configuration.name) at \(proxy.endpoint)")
+        try proxy.announce()
+        try proxy.run(stop: signals)
+    }
+
+    private static func serve(
+        _ environment: ChildEnvironment, _ configuration: TopicConfiguration
+    ) throws(RoutingError) {
+        let signals = try catchSignals()
+        let context = try environment.context()
+        let proxy = try TopicProxy(
+            configuration: configuration, context: context,
+            history: try environment.history(of: configuration.name), clock: environment.clock,
+            control: try environment.control(
+                role: "topics", name: configuration.name, in: context),
+            incarnation: environment.incarnation, log: log)
+        log(
+            "topics \(configuration.name): publishers at \(proxy.publishEndpoint), "
+                + "subscribers at \(proxy.subscribeEndpoint)")
+        try proxy.announce()
+        try proxy.run(stop: signals)
+    }
+
+    /// Before any thread is made: all of them inherit what is blocked here.
+    private static func catchSignals() throws(RoutingError) -> Int32 {
+        let signals = [SIGTERM, SIGINT]
+        let descriptor = synmesh_signalfd(signals, signals.count)
+        guard descriptor >= 0 else { throw .control(.thread(errno)) }
+        return descriptor
+    }
+
+    private static func read(_ path: String) throws(Failure) -> [UInt8] {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw .configuration("\(path): \(String(cString: strerror(errno)))")
+        }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while bytes.count <= configurationLengthMax {
+            let count = Glibc.read(descriptor, &buffer, buffer.count)
+            guard count >= 0 else {
+                throw .configuration("\(path): \(String(cString: strerror(errno)))")
+            }
+            guard count > 0 else { return bytes }
+            bytes.append(contentsOf: buffer[..<count])
+        }
+        throw .configuration("\(path): larger than \(configurationLengthMax) bytes")
+    }
+
+    private static let configurationLengthMax = 16 << 20
+
+    /// One line of the log, written at once.
+    @Sendable private static func log(_ line: String) {
+        write(line + "\n", to: STDOUT_FILENO)
+    }
+
+    private static func write(_ text: String, to descriptor: Int32) {
+        var bytes = Array(text.utf8)[...]
+        while !bytes.isEmpty {
+            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            // A log that cannot be written is no reason to stop routing.
+            guard count > 0 || errno == EINTR else { return }
+            bytes = bytes.dropFirst(max(count, 0))
+        }
+    }
 }

@@ -1,0 +1,141 @@
+internal import Control
+internal import DequeModule
+internal import JSON
+internal import Wire
+
+extension BranchProxy {
+    /// Begins a move: from now on everything for the agent waits here, and the agent is told where
+    /// what came before ends.
+    func hold(_ peer: Peer, for asker: Asker) throws(RoutingError) {
+        guard !peer.isReleasing else { return refuse(asker, "a release is under way") }
+        if peer.held == nil {
+            var held = ParcelQueue(limits: limits)
+            // What NATS has not taken is better kept than left to a server that may be gone.
+            for publication in bridge?.takeBack(for: peer.name) ?? [] {
+                held.append(publication.parcel)
+            }
+            peer.held = held
+            log("HOLD: \(peer.name)")
+        }
+        if peer.transport == .zmq, peer.wasAttached, peer.wire == .frames {
+            peer.outlet.isFlushing = true
+            peer.outlet.append(
+                Parcel(ownEnvelope(.marker, type: "last", to: peer.name), isOwn: true))
+            try pump(peer)
+        }
+        guard let bridge, bridge.isConnected else {
+            return answer(asker, .success(["held": 0, "nats": false]))
+        }
+        listen(to: peer) { [self] isDone in
+            answer(asker, .success(["held": 0, "nats": .bool(isDone)]))
+        }
+    }
+
+    /// Ends a move: the registry is told where the agent lives now, and what waited follows it.
+    func release(
+        _ peer: Peer, to transport: Transport, epoch: UInt64, for asker: Asker
+    ) throws(RoutingError) {
+        guard !peer.isReleasing else { return refuse(asker, "a release is under way") }
+        guard epoch > peer.epoch || epoch == peer.epoch && transport == peer.transport else {
+            return refuse(
+                asker,
+                "epoch \(epoch) is over: \(peer.name) is on \(peer.transport.rawValue) "
+                    + "since epoch \(peer.epoch)")
+        }
+        switch transport {
+        case .zmq: try releaseToZeroMQ(peer, epoch, for: asker)
+        case .nats: releaseToNATS(peer, epoch, for: asker)
+        }
+    }
+
+    private func flip(_ peer: Peer, to transport: Transport, epoch: UInt64) {
+        log("ROUTE: \(peer.name) on \(transport.rawValue), epoch \(epoch)")
+        if peer.epoch != epoch { peer.foreignSequences = [:] }
+        peer.transport = transport
+        peer.epoch = epoch
+        peer.isReleasing = false
+    }
+
+    private func releaseToZeroMQ(
+        _ peer: Peer, _ epoch: UInt64, for asker: Asker
+    ) throws(RoutingError) {
+        // Without NATS there is nothing to hear; the subscription holds once it is back.
+        listen(to: peer) { _ in }
+        let waiting = Array(peer.held?.parcels ?? [])
+        // Before what was held: what the agent's last incarnation did not take.
+        let left = peer.outlet.takeAll()
+        // What came from the NATS queue while the registry still says so.
+        let queued = bridge?.takeBack(for: peer.name).map(\.parcel) ?? []
+        peer.held = nil
+        peer.outlet.isFlushing = false
+        flip(peer, to: .zmq, epoch: epoch)
+        for parcel in left + queued + waiting where !peer.outlet.offer(parcel) {
+            drop(parcel, .queueFull, tell: &peer.outlet.gaps)
+        }
+        try pump(peer)
+        answer(asker, .success(["released": Value(waiting.count)]))
+    }
+
+    private func releaseToNATS(_ peer: Peer, _ epoch: UInt64, for asker: Asker) {
+        guard let bridge, bridge.isConnected else {
+            return refuse(asker, "NATS is not connected; '\(peer.name)' stays where it is")
+        }
+        if peer.held == nil { peer.held = ParcelQueue(limits: limits) }
+        peer.isReleasing = true
+        let proceed: (Bool) -> Void = { [self] _ in
+            // All that was pending has joined what is held.
+            let left = peer.outlet.takeAll()
+            let waiting = Array(peer.held?.parcels ?? [])
+            peer.held = nil
+            flip(peer, to: .nats, epoch: epoch)
+            for parcel in left + waiting { publish(parcel, to: peer, isHeld: true) }
+            publishGaps(of: peer)
+            let token = pending.add { [self] isDone in
+                if isDone {
+                    answer(asker, .success(["released": Value(waiting.count)]))
+                } else {
+                    refuse(
+                        asker,
+                        "'\(peer.name)' is on NATS, which has not confirmed "
+                            + "\(waiting.count) released messages")
+                }
+            }
+            bridge.flush(token: token)
+        }
+        guard peer.isListening else { return proceed(true) }
+        peer.isListening = false
+        bridge.drain(tag: peer.name, token: pending.add(proceed))
+    }
+
+    /// Ends in order: what can still leave does, what cannot is accounted for.
+    func shutDown() throws(RoutingError) {
+        let end = ContinuousClock.now + .milliseconds(500)
+        while try receiveBatch(), ContinuousClock.now < end {}
+        handleInbox()
+        while ContinuousClock.now < end {
+            try retry()
+            let isBusy =
+                !unsent.isEmpty || blocked.values.contains { $0.isReachable }
+                || links.values.contains { !$0.outlet.isEmpty }
+            guard isBusy else { break }
+            inbox.wakeUp.wait(milliseconds: 2)
+            handleInbox()
+        }
+        for publication in bridge?.stop(within: .milliseconds(500)) ?? [] {
+            drop(publication.parcel, .natsUnavailable)
+        }
+        handleInbox()
+        for peer in peers.values.sorted(by: { $0.name < $1.name }) {
+            let reason = peer.wasAttached ? DeadLetterReason.undelivered : .neverAttached
+            for parcel in peer.outlet.takeAll() + Array(peer.held?.parcels ?? []) {
+                drop(parcel, reason)
+            }
+        }
+        for link in links.values {
+            for parcel in link.outlet.takeAll() { drop(parcel, .undelivered) }
+        }
+        deadLetters.writeAll()
+        writeReport()
+        history.seal()
+    }
+}

@@ -1,0 +1,118 @@
+internal import JSON
+internal import Wire
+
+extension BranchProxy {
+    /// A message with an empty destination is for the proxy itself.
+    func handleForProxy(
+        _ header: [UInt8], _ content: [UInt8], from sender: [UInt8], _ peer: Peer?
+    ) throws(RoutingError) {
+        guard let view = HeaderView(header) else {
+            return malformed("a header that is none", from: sender)
+        }
+        switch view.kind {
+        case .hello: try handleHello(content, from: sender, peer)
+        case .credit:
+            guard let count = UInt64(decimal: content).flatMap(Int.init(exactly:)) else {
+                return malformed("credit that is no number", from: sender)
+            }
+            guard let peer else { return }
+            peer.outlet.replenish(count)
+            try pump(peer)
+        case .marker: try handleMarker(header, content, from: sender, peer)
+        case .content, .acknowledgement, .gap:
+            malformed("\(view.kind) for the proxy", from: sender)
+        }
+    }
+
+    private func handleHello(
+        _ content: [UInt8], from sender: [UInt8], _ peer: Peer?
+    ) throws(RoutingError) {
+        guard let hello = try? Value(parsing: content), hello.object != nil else {
+            return malformed("a hello that is no JSON object", from: sender)
+        }
+        // Whoever asks is answered, registered or not: that is how readiness is checked.
+        let answer: Value = [
+            "branch": .string(configuration.name), "incarnation": Value(incarnation),
+            "registered": .bool(peer != nil),
+        ]
+        try say([sender] + own(.hello, type: "hello", to: sender, content: answer))
+        guard let peer else { return }
+        let window = hello["window"]?.integer.map { Int(min(max($0, 1), 1_000_000)) }
+        peer.outlet.attach(window: window)
+        peer.incarnation =
+            hello["incarnation"]?.integer.flatMap(UInt32.init(exactly:)) ?? peer.incarnation
+        log("HELLO: \(peer.name), incarnation \(peer.incarnation)")
+        try pump(peer)
+    }
+
+    /// Header and content of something that the proxy itself says.
+    func own(
+        _ kind: Envelope.Kind, type: String, to receiver: [UInt8], content: Value? = nil
+    ) -> [[UInt8]] {
+        let envelope = ownEnvelope(
+            kind, type: type, to: String(decoding: receiver.prefix(255), as: UTF8.self),
+            content: content.map { Array($0.canonical.utf8) } ?? [])
+        guard envelope.isEncodable else {
+            // A routing id that is no name: its owner knows who it is.
+            let nameless = ownEnvelope(kind, type: type, to: "", content: envelope.content)
+            return [nameless.header, nameless.content]
+        }
+        return [envelope.header, envelope.content]
+    }
+
+    func ownEnvelope(
+        _ kind: Envelope.Kind, type: String, to receiver: String, content: [UInt8] = []
+    ) -> Envelope {
+        Envelope(
+            identity: Identity(
+                flow: Flow(
+                    source: "_branch.\(configuration.name)", destination: .agent(receiver)),
+                incarnation: incarnation, sequence: 0),
+            kind: kind, type: type, sent: clock.now, contentEncoding: .json, content: content)
+    }
+
+    /// The marker goes back once everything before it has left this proxy, the proxies of the
+    /// branches that it went to, and is with the NATS server.
+    private func handleMarker(
+        _ header: [UInt8], _ content: [UInt8], from sender: [UInt8], _ peer: Peer?
+    ) throws(RoutingError) {
+        let isLink = sender.starts(with: Link.routingIDPrefix)
+        let passed = isLink ? [] : links.values.filter { peer?.linksUsed.contains($0.name) ?? true }
+        let needsFlush = bridge != nil && (isLink || peer?.usedNATS ?? true)
+        peer?.linksUsed = []
+        peer?.usedNATS = false
+        let echo = [sender, header, content]
+        let wait = MarkerWait(remaining: passed.count + (needsFlush ? 1 : 0))
+        guard wait.remaining > 0 else { return try say(echo) }
+        let finish: (Bool) -> Void = { [self] isDone in
+            wait.remaining -= 1
+            wait.hasFailed = wait.hasFailed || !isDone
+            guard wait.remaining == 0 else { return }
+            guard !wait.hasFailed else {
+                return log("MARKER: what came before it could not be passed on in time")
+            }
+            do throws(RoutingError) {
+                try say(echo)
+            } catch {
+                log("ROUTING: \(error)")
+            }
+        }
+        for link in passed {
+            let token = pending.add(finish)
+            link.outlet.append(
+                Parcel(
+                    ownEnvelope(
+                        .marker, type: "pass", to: "", content: Array(String(token).utf8)),
+                    isOwn: true))
+            try pump(link)
+        }
+        if needsFlush { bridge?.flush(token: pending.add(finish)) }
+    }
+
+    private final class MarkerWait {
+        var remaining: Int
+        var hasFailed = false
+
+        init(remaining: Int) { self.remaining = remaining }
+    }
+}

@@ -1,0 +1,197 @@
+internal import JSON
+internal import Recording
+internal import Wire
+internal import ZeroMQ
+
+extension BranchProxy {
+    /// Where an envelope came from decides where it may go.
+    enum Origin {
+        case agent
+        case link
+        case nats
+    }
+
+    /// One message from the ROUTER: the sender's routing id, and what it sent.
+    func handle(_ frames: [[UInt8]]) throws(RoutingError) {
+        let sender = frames[0]
+        let peer = peers[sender]
+        switch frames.count {
+        case 2: try routeSeed(frames[1], from: sender, peer)
+        case 4 where frames[1].isEmpty:
+            try handleForProxy(frames[2], frames[3], from: sender, peer)
+        case 4: try routeFrames(frames, from: sender, peer)
+        default:
+            malformed("\(frames.count - 1) frames", from: sender)
+        }
+        // After a hello, which says how much it takes.
+        guard let peer, !peer.wasAttached else { return }
+        peer.wasAttached = true
+        try pump(peer)
+    }
+
+    func malformed(_ what: String, from sender: [UInt8]) {
+        let name = String(decoding: sender.prefix(80), as: UTF8.self)
+        deadLetters.addMalformed("\(what) from '\(name)'", history: history)
+    }
+
+    private func routeFrames(
+        _ frames: [[UInt8]], from sender: [UInt8], _ peer: Peer?
+    ) throws(RoutingError) {
+        let header = frames[2]
+        guard let view = HeaderView(header), !view.isTopic,
+            header[view.destination].elementsEqual(frames[1])
+        else { return malformed("a header that is none", from: sender) }
+        let isLink = sender.starts(with: Link.routingIDPrefix)
+        try deliver(
+            Parcel(header: header, content: frames[3]), view, to: frames[1],
+            origin: isLink ? .link : .agent,
+            source: isLink
+                ? statistics.number(of: Array(header[view.source]))
+                : peer?.number ?? statistics.number(of: sender),
+            sender: peer)
+    }
+
+    private func routeSeed(
+        _ bytes: [UInt8], from sender: [UInt8], _ peer: Peer?
+    ) throws(RoutingError) {
+        let message: SeedMessage
+        do throws(WireError) {
+            message = try SeedMessage(parsing: bytes)
+        } catch {
+            return malformed(error.description, from: sender)
+        }
+        let name = String(decoding: sender, as: UTF8.self)
+        guard let envelope = stamper.stamp(message, sender: name, now: clock.now) else {
+            return malformed("a seed message with a name that is not legal", from: sender)
+        }
+        history.record(envelope, .sent, transport: .zmq)
+        let parcel = Parcel(envelope, seed: bytes)
+        guard let view = HeaderView(parcel.header) else { return }
+        try deliver(
+            parcel, view, to: Array(message.to.utf8), origin: .agent,
+            source: peer?.number ?? statistics.number(of: sender), sender: peer)
+    }
+
+    /// Brings a parcel on its way: to the agent, to its branch, or to NATS.
+    func deliver(
+        _ parcel: Parcel, _ view: HeaderView, to destination: [UInt8], origin: Origin,
+        source: Int, sender: Peer? = nil
+    ) throws(RoutingError) {
+        guard view.hops <= Envelope.hopsMax else { return drop(parcel, .hopLimit) }
+        if let peer = peers[destination] {
+            count(parcel, source, peer.number)
+            try deliver(parcel, to: peer, origin: origin, sender: sender)
+        } else if origin == .agent, let link = remote[destination] {
+            count(parcel, source, statistics.number(of: destination))
+            sender?.linksUsed.insert(link.name)
+            link.outlet.appendGaps(clock: clock)
+            if !link.outlet.offer(parcel) { drop(parcel, .queueFull, tell: &link.outlet.gaps) }
+            try pump(link)
+        } else if origin == .agent, try sendToStranger(parcel, destination) {
+            count(parcel, source, statistics.number(of: destination))
+        } else {
+            drop(parcel, .unknownDestination)
+        }
+    }
+
+    private func count(_ parcel: Parcel, _ source: Int, _ destination: Int) {
+        statistics.count(
+            from: source, to: destination, bytes: parcel.seed?.count ?? parcel.content.count)
+    }
+
+    private func deliver(
+        _ parcel: Parcel, to peer: Peer, origin: Origin, sender: Peer?
+    ) throws(RoutingError) {
+        if peer.held != nil {
+            if peer.held?.offer(parcel) == false {
+                drop(parcel, .queueFull, tell: &peer.outlet.gaps)
+            }
+            return
+        }
+        switch peer.transport {
+        case .zmq:
+            peer.outlet.appendGaps(clock: clock)
+            if !peer.outlet.offer(parcel) { drop(parcel, .queueFull, tell: &peer.outlet.gaps) }
+            try pump(peer)
+        case .nats where origin == .nats:
+            // The agent is subscribed to the same subject, so this is its second copy.
+            history.annotate(
+                .note("a copy that \(peer.name) has from NATS itself", at: clock.now))
+        case .nats:
+            sender?.usedNATS = true
+            publish(parcel, to: peer)
+        }
+    }
+
+    /// Somebody who is no agent of the topology but is connected; false when nobody is.
+    private func sendToStranger(
+        _ parcel: Parcel, _ destination: [UInt8]
+    ) throws(RoutingError) -> Bool {
+        let result = try zeroMQ { () throws(ZeroMQError) in
+            try router.send([destination, parcel.header, parcel.content])
+        }
+        // No queue is kept for strangers.
+        if result == .wouldBlock { drop(parcel, .queueFull) }
+        return result != .unreachable
+    }
+
+    /// Accounts for a parcel that goes no further.
+    func drop(_ parcel: Parcel, _ reason: DeadLetterReason) {
+        guard let view = HeaderView(parcel.header) else { return }
+        deadLetters.add(view.identity(in: parcel.header), reason, history: history)
+    }
+
+    /// The same, and has its receiver told.
+    func drop(_ parcel: Parcel, _ reason: DeadLetterReason, tell gaps: inout GapLedger) {
+        guard let view = HeaderView(parcel.header) else { return }
+        let identity = view.identity(in: parcel.header)
+        deadLetters.add(identity, reason, history: history)
+        if view.kind == .content { gaps.add(identity, reason: reason.rawValue) }
+    }
+
+    /// Sends what waits for an agent, as far as it takes it.
+    func pump(_ peer: Peer) throws(RoutingError) {
+        blocked[ObjectIdentifier(peer)] = nil
+        guard peer.isReady else { return }
+        while let parcel = peer.outlet.next {
+            let frames: [[UInt8]]
+            switch peer.wire {
+            case .frames: frames = [peer.routingID, parcel.header, parcel.content]
+            case .json where !parcel.takesCredit:
+                // Markers and gap notices mean nothing to it.
+                peer.outlet.sent()
+                continue
+            case .json: frames = [peer.routingID, parcel.seedBytes]
+            }
+            let result = try zeroMQ { () throws(ZeroMQError) in try router.send(frames) }
+            guard result == .sent else {
+                peer.isReachable = result == .wouldBlock
+                blocked[ObjectIdentifier(peer)] = peer
+                return
+            }
+            peer.isReachable = true
+            peer.outlet.sent()
+            if peer.wire == .json, let envelope = parcel.envelope {
+                history.record(envelope, .delivered, transport: .zmq)
+            }
+        }
+        guard !peer.outlet.gaps.isEmpty, peer.outlet.isEmpty else { return }
+        peer.outlet.appendGaps(clock: clock)
+        try pump(peer)
+    }
+
+    /// Sends what waits for another branch, as far as its proxy takes it.
+    func pump(_ link: Link) throws(RoutingError) {
+        while let parcel = link.outlet.next {
+            let destination = HeaderView(parcel.header).map { Array(parcel.header[$0.destination]) }
+            let result = try zeroMQ { () throws(ZeroMQError) in
+                try link.socket.send([destination ?? [], parcel.header, parcel.content])
+            }
+            guard result == .sent else { return }
+            link.outlet.sent()
+        }
+        guard !link.outlet.gaps.isEmpty else { return }
+        link.outlet.appendGaps(clock: clock)
+        try pump(link)
+    }
+}

@@ -1,0 +1,265 @@
+public import Control
+internal import DequeModule
+internal import JSON
+public import Recording
+public import Wire
+public import ZeroMQ
+
+/// The proxy of one branch: a ROUTER that knows where each of its agents lives, linked to the
+/// proxies of other branches and bridged to NATS.
+///
+///     agents (DEALER) ── ROUTER ── outlet per agent, per link
+///                          │
+///                     NATS bridge (threads of its own)
+///
+/// One thread runs it and owns its sockets; nothing that the loop does waits for one peer. What
+/// came from NATS is delivered to ZeroMQ only, and what came over a link is delivered locally
+/// only, so that no envelope can go in circles.
+///
+/// ```swift
+/// let proxy = try BranchProxy(configuration: configuration, context: context, log: { print($0) })
+/// print(proxy.endpoint)
+/// try proxy.run(stop: descriptor)
+/// ```
+///
+/// In a test, or inside another program, `ProxyThread` runs it on a thread of its own.
+public final class BranchProxy {
+    /// Where agents connect, with the port that the system chose for `*`.
+    public let endpoint: String
+
+    let configuration: BranchConfiguration
+    let context: Context
+    let clock: RunClock
+    let log: @Sendable (String) -> Void
+    let limits: QueueLimits
+    let inbox: Inbox
+    let bridge: NATSBridge?
+    let history: HistoryKeeper
+
+    var router: Socket
+    var peers: [[UInt8]: Peer] = [:]
+    var links: [String: Link] = [:]
+    /// Agents of linked branches.
+    var remote: [[UInt8]: Link] = [:]
+    var statistics = RouteStatistics()
+    var deadLetters: DeadLetters
+    var stamper: SeedStamper
+    let incarnation: UInt32
+    /// Agents that something waits for although they have credit: libzmq had no room, or no peer.
+    var blocked: [ObjectIdentifier: Peer] = [:]
+    /// What the proxy itself says and could not yet.
+    var unsent: Deque<[[UInt8]]> = []
+    var pending = PendingTable()
+    var commands: CommandSource
+    var isStopped = false
+
+    /// Messages of one look at the ROUTER; then everything else gets its turn.
+    private static let batchMax = 512
+    private static let connectTimeout = Duration.seconds(5)
+
+    /// Binds, and connects to NATS where there is one, which may take a while.
+    ///
+    /// - Parameters:
+    ///   - configuration: The branch.
+    ///   - context: Owns the sockets' I/O threads.
+    ///   - history: Where the messages of agents that speak only the seed's wire, and all that is
+    ///     dropped, are recorded.
+    ///   - clock: The run's clock.
+    ///   - control: The control plane, where the proxy is a child of an orchestrator.
+    ///   - incarnation: How often the proxy was started; stands in the identities it gives.
+    ///   - log: Gets each line for the log.
+    /// - Throws: `RoutingError` when the endpoint cannot be bound.
+    public convenience init(
+        configuration: BranchConfiguration, context: Context, history: HistoryWriter? = nil,
+        clock: RunClock = RunClock(offset: 0), control: consuming ControlClient? = nil,
+        incarnation: UInt32 = 1, log: @escaping @Sendable (String) -> Void
+    ) throws(RoutingError) {
+        let inbox = try controlPlane { () throws(ControlError) in try Inbox() }
+        try self.init(
+            configuration: configuration, context: context, history: history, clock: clock,
+            commands: CommandSource(control: control), incarnation: incarnation, inbox: inbox,
+            log: log)
+    }
+
+    init(
+        configuration: BranchConfiguration, context: Context, history: HistoryWriter?,
+        clock: RunClock, commands: consuming CommandSource, incarnation: UInt32, inbox: Inbox,
+        log: @escaping @Sendable (String) -> Void
+    ) throws(RoutingError) {
+        self.configuration = configuration
+        self.context = context
+        self.clock = clock
+        self.log = log
+        self.inbox = inbox
+        self.incarnation = incarnation
+        self.commands = commands
+        limits = QueueLimits(
+            messages: configuration.queueMessages, bytes: configuration.queueBytes)
+        self.history = HistoryKeeper(history, log: log)
+        deadLetters = DeadLetters(name: configuration.name, clock: clock, log: log)
+        stamper = SeedStamper(incarnation: incarnation)
+        let router = try zeroMQ { () throws(ZeroMQError) in
+            var router = try Socket(
+                .router, in: context,
+                options: SocketOptions(
+                    linger: .seconds(1), routerMandatory: true, routerHandover: true))
+            try router.bind(to: configuration.endpoint)
+            return router
+        }
+        endpoint = router.lastEndpoint
+        self.router = router
+        let limits = limits
+        bridge = try configuration.nats.map { url throws(RoutingError) in
+            try controlPlane { () throws(ControlError) in
+                try NATSBridge(
+                    .init(url: url, name: "branch \(configuration.name)", limits: limits),
+                    inbox: inbox)
+            }
+        }
+        for agent in configuration.agents {
+            let peer = Peer(
+                agent, number: statistics.number(of: Array(agent.name.utf8)), limits: limits)
+            peers[peer.routingID] = peer
+        }
+        try startBridge()
+    }
+
+    private func startBridge() throws(RoutingError) {
+        guard let bridge else { return }
+        let isThere = try controlPlane { () throws(ControlError) in
+            try bridge.start(waiting: Self.connectTimeout)
+        }
+        if !isThere { log("NATS: no server at \(configuration.nats ?? ""), trying on") }
+        var waiting = 0
+        for peer in peers.values where peer.transport == .zmq {
+            waiting += 1
+            listen(to: peer) { _ in waiting -= 1 }
+        }
+        // Whoever is told that the proxy is ready may count on the bridge.
+        while isThere, waiting > 0 {
+            bridge.pause()
+            handleInbox()
+            expirePending()
+        }
+    }
+
+    /// Serves until `stop` is readable or the command `stop` came, then ends in order.
+    ///
+    /// - Parameter stop: A descriptor that becomes readable when the proxy is to end.
+    /// - Throws: `RoutingError` when a socket fails in a way that no peer can cause.
+    public func run(stop: Int32? = nil) throws(RoutingError) {
+        var nextReport = ContinuousClock.now + configuration.routingReport
+        while !isStopped {
+            let order = links.values.map(\.self)
+            var items = [router.pollItem(), .fileDescriptor(inbox.wakeUp.descriptor)]
+            items += order.map { $0.socket.pollItem() }
+            let extra = items.count
+            if let item = commands.pollItem { items.append(item) }
+            if let stop { items.append(.fileDescriptor(stop)) }
+            let wait = pollTimeout(until: nextReport)
+            _ = try zeroMQ { () throws(ZeroMQError) in try poll(&items, timeout: wait) }
+            if let stop, items[items.count - 1].isReadable, stop >= 0 { break }
+            if items[1].isReadable { handleInbox() }
+            if items[extra...].contains(where: \.isReadable) { try handleControl() }
+            for link in order { try hear(from: link) }
+            if items[0].isReadable { _ = try receiveBatch() }
+            try retry()
+            expirePending()
+            deadLetters.writeWaiting()
+            if ContinuousClock.now >= nextReport {
+                writeReport()
+                nextReport = ContinuousClock.now + configuration.routingReport
+            }
+        }
+        try shutDown()
+    }
+
+    private func pollTimeout(until report: ContinuousClock.Instant) -> Duration {
+        var wait = min(.milliseconds(200), max(.zero, report - .now))
+        if !pending.isEmpty { wait = min(wait, .milliseconds(50)) }
+        if !blocked.isEmpty { wait = min(wait, .milliseconds(10)) }
+        let isFull =
+            blocked.values.contains { $0.isReachable }
+            || links.values.contains { !$0.outlet.isEmpty }
+        if !unsent.isEmpty || isFull { wait = min(wait, .milliseconds(1)) }
+        return wait
+    }
+
+    /// Takes messages from the ROUTER; whether some may be left.
+    func receiveBatch() throws(RoutingError) -> Bool {
+        for _ in 0..<Self.batchMax {
+            let frames = try zeroMQ { () throws(ZeroMQError) in try router.receive() }
+            guard let frames else { return false }
+            try handle(frames)
+        }
+        return true
+    }
+
+    /// Tries again what had no room.
+    func retry() throws(RoutingError) {
+        while let frames = unsent.first {
+            let result = try zeroMQ { () throws(ZeroMQError) in try router.send(frames) }
+            guard result != .wouldBlock else { break }
+            unsent.removeFirst()
+        }
+        for peer in blocked.values { try pump(peer) }
+        for link in links.values { try pump(link) }
+    }
+
+    /// Sends something that the proxy itself says to whoever asked.
+    func say(_ frames: [[UInt8]]) throws(RoutingError) {
+        let result = try zeroMQ { () throws(ZeroMQError) in try router.send(frames) }
+        // Who is gone asks again when it is back.
+        if result == .wouldBlock, unsent.count < 10_000 { unsent.append(frames) }
+    }
+
+    func writeReport() {
+        for line in reportLines { log(line) }
+    }
+
+    var reportLines: [String] {
+        statistics.report(title: configuration.name, deadLetters: deadLetters.counts)
+    }
+
+    private func handleControl() throws(RoutingError) {
+        while true {
+            let command = try controlPlane { () throws(ControlError) in try commands.next() }
+            guard let command else { return }
+            try perform(command.name, command.arguments, for: .control(command.id))
+        }
+    }
+
+    func handleInbox() {
+        for event in inbox.takeAll() {
+            do throws(RoutingError) {
+                try handle(event)
+            } catch {
+                log("ROUTING: \(error)")
+            }
+        }
+    }
+
+    /// The link's peer only ever returns markers.
+    private func hear(from link: Link) throws(RoutingError) {
+        while true {
+            let frames = try zeroMQ { () throws(ZeroMQError) in try link.socket.receive() }
+            guard let frames else { return }
+            guard frames.count == 2, let view = HeaderView(frames[0]) else {
+                deadLetters.addMalformed("from branch \(link.name)", history: history)
+                continue
+            }
+            guard view.kind == .marker, let token = UInt64(decimal: frames[1]) else { continue }
+            complete(token, true)
+        }
+    }
+}
+
+extension UInt64 {
+    /// Reads decimal digits, and nothing else.
+    init?(decimal bytes: [UInt8]) {
+        guard !bytes.isEmpty, bytes.count <= 20,
+            bytes.allSatisfy({ (0x30...0x39).contains($0) })
+        else { return nil }
+        self.init(String(decoding: bytes, as: UTF8.self))
+    }
+}

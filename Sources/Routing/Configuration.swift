@@ -1,0 +1,215 @@
+public import JSON
+public import Wire
+
+/// What a branch proxy is told before it starts.
+public struct BranchConfiguration: Sendable, Hashable {
+    /// How an agent's messages look on its socket.
+    public enum AgentWire: String, Sendable, Hashable, CaseIterable {
+        /// Header and content in frames of their own.
+        case frames
+        /// The seed's one JSON object.
+        case json
+    }
+
+    /// An agent whose home this branch is.
+    public struct Agent: Sendable, Hashable {
+        /// Its name.
+        public var name: String
+        /// How it is attached when the proxy starts.
+        public var transport: Transport
+        /// How its messages look.
+        public var wire: AgentWire
+
+        /// Names an agent.
+        public init(name: String, transport: Transport = .zmq, wire: AgentWire = .frames) {
+            self.name = name
+            self.transport = transport
+            self.wire = wire
+        }
+    }
+
+    /// The branch's name.
+    public var name: String
+    /// Where agents connect, such as `tcp://127.0.0.1:*`.
+    public var endpoint: String
+    /// The NATS server, where there is one.
+    public var nats: String?
+    /// Time between two routing reports in the log.
+    public var routingReport: Duration
+    /// Messages that may wait for one destination.
+    public var queueMessages: Int
+    /// Bytes that may wait for one destination.
+    public var queueBytes: Int
+    /// The agents whose home this branch is.
+    public var agents: [Agent]
+
+    /// Makes a configuration.
+    public init(
+        name: String, endpoint: String = "tcp://127.0.0.1:*", nats: String? = nil,
+        routingReport: Duration = .seconds(5), queueMessages: Int = 100_000,
+        queueBytes: Int = 268_435_456, agents: [Agent] = []
+    ) {
+        self.name = name
+        self.endpoint = endpoint
+        self.nats = nats
+        self.routingReport = routingReport
+        self.queueMessages = queueMessages
+        self.queueBytes = queueBytes
+        self.agents = agents
+    }
+
+    /// Reads a configuration.
+    ///
+    /// - Throws: `RoutingError.configuration` with the first thing that is wrong.
+    public init(_ value: Value) throws(RoutingError) {
+        var reader = try ConfigurationReader(value, "the configuration")
+        self.init(
+            name: try reader.name("name"), endpoint: try reader.text("endpoint"),
+            nats: try reader.optionalText("nats"),
+            routingReport: .milliseconds(
+                try reader.number("routing_report_ms", default: 5_000, atLeast: 1)),
+            queueMessages: try reader.number("queue_messages", default: 100_000, atLeast: 1),
+            queueBytes: try reader.number("queue_bytes", default: 268_435_456, atLeast: 1))
+        var names: Set<String> = []
+        for (index, element) in try reader.array("agents").enumerated() {
+            var agent = try ConfigurationReader(element, "agents[\(index)]")
+            let name = try agent.name("name")
+            guard names.insert(name).inserted else {
+                throw .configuration("agents[\(index)]: the agent '\(name)' stands twice")
+            }
+            agents.append(
+                Agent(
+                    name: name,
+                    transport: try agent.choice("transport", default: .zmq),
+                    wire: try agent.choice("wire", default: .frames)))
+            try agent.finish()
+        }
+        try reader.finish()
+    }
+}
+
+/// What a topic proxy is told before it starts.
+public struct TopicConfiguration: Sendable, Hashable {
+    /// The proxy's name.
+    public var name: String
+    /// Where publishers connect.
+    public var publishEndpoint: String
+    /// Where subscribers connect.
+    public var subscribeEndpoint: String
+    /// The NATS server, where there is one.
+    public var nats: String?
+    /// What is under one of these is bridged to NATS and back.
+    public var prefixes: [String]
+    /// The longest that one subscriber without room may hold up the others.
+    public var stallTimeout: Duration
+
+    /// Makes a configuration.
+    public init(
+        name: String, publishEndpoint: String = "tcp://127.0.0.1:*",
+        subscribeEndpoint: String = "tcp://127.0.0.1:*", nats: String? = nil,
+        prefixes: [String] = [], stallTimeout: Duration = .seconds(5)
+    ) {
+        self.name = name
+        self.publishEndpoint = publishEndpoint
+        self.subscribeEndpoint = subscribeEndpoint
+        self.nats = nats
+        self.prefixes = prefixes
+        self.stallTimeout = stallTimeout
+    }
+
+    /// Reads a configuration.
+    ///
+    /// - Throws: `RoutingError.configuration` with the first thing that is wrong.
+    public init(_ value: Value) throws(RoutingError) {
+        var reader = try ConfigurationReader(value, "the configuration")
+        self.init(
+            name: try reader.name("name"), publishEndpoint: try reader.text("publish_endpoint"),
+            subscribeEndpoint: try reader.text("subscribe_endpoint"),
+            nats: try reader.optionalText("nats"),
+            stallTimeout: .milliseconds(
+                try reader.number("stall_timeout_ms", default: 5_000, atLeast: 0)))
+        for (index, element) in try reader.array("prefixes").enumerated() {
+            guard let prefix = element.string, Names.isLegalTopic(prefix) else {
+                throw .configuration("prefixes[\(index)] is no topic")
+            }
+            prefixes.append(prefix)
+        }
+        try reader.finish()
+    }
+}
+
+/// Reads the members of one object, each once; what is left over is a mistake.
+private struct ConfigurationReader {
+    private var members: [String: Value]
+    private let place: String
+
+    init(_ value: Value, _ place: String) throws(RoutingError) {
+        guard let members = value.object else {
+            throw .configuration("\(place) is no JSON object")
+        }
+        self.members = members
+        self.place = place
+    }
+
+    private mutating func take(_ key: String) -> Value? {
+        guard let value = members.removeValue(forKey: key), value != .null else { return nil }
+        return value
+    }
+
+    mutating func text(_ key: String) throws(RoutingError) -> String {
+        guard let text = try optionalText(key) else {
+            throw .configuration("\(place): '\(key)' is missing")
+        }
+        return text
+    }
+
+    mutating func optionalText(_ key: String) throws(RoutingError) -> String? {
+        guard let value = take(key) else { return nil }
+        guard let text = value.string, !text.isEmpty else {
+            throw .configuration("\(place): '\(key)' is no text")
+        }
+        return text
+    }
+
+    mutating func name(_ key: String) throws(RoutingError) -> String {
+        let name = try text(key)
+        guard Names.isLegal(name) else {
+            throw .configuration(
+                "\(place): '\(key)' must be a letter or digit, then letters, digits, '_' or '-'")
+        }
+        return name
+    }
+
+    mutating func number(
+        _ key: String, default fallback: Int, atLeast least: Int
+    ) throws(RoutingError) -> Int {
+        guard let value = take(key) else { return fallback }
+        guard let integer = value.integer, let number = Int(exactly: integer), number >= least
+        else { throw .configuration("\(place): '\(key)' must be a number, at least \(least)") }
+        return number
+    }
+
+    mutating func choice<Choice: RawRepresentable & CaseIterable>(
+        _ key: String, default fallback: Choice
+    ) throws(RoutingError) -> Choice where Choice.RawValue == String {
+        guard let value = take(key) else { return fallback }
+        guard let choice = value.string.flatMap(Choice.init(rawValue:)) else {
+            let known = Choice.allCases.map(\.rawValue).joined(separator: " or ")
+            throw .configuration("\(place): '\(key)' must be \(known)")
+        }
+        return choice
+    }
+
+    mutating func array(_ key: String) throws(RoutingError) -> [Value] {
+        guard let value = take(key) else { return [] }
+        guard let array = value.array else {
+            throw .configuration("\(place): '\(key)' is no array")
+        }
+        return array
+    }
+
+    func finish() throws(RoutingError) {
+        guard let key = members.keys.min() else { return }
+        throw .configuration("\(place): unknown key '\(key)'")
+    }
+}

@@ -1,0 +1,141 @@
+internal import Recording
+internal import Wire
+
+/// Why an envelope was not delivered.
+public enum DeadLetterReason: String, Sendable, CaseIterable {
+    /// No agent of that name is registered here, linked, or connected.
+    case unknownDestination = "unknown destination"
+    /// The destination's queue is at its bound.
+    case queueFull = "queue full"
+    /// The bytes are no envelope.
+    case malformed = "malformed"
+    /// The content is larger than the NATS server carries.
+    case oversize = "oversize"
+    /// More bridges passed than allowed.
+    case hopLimit = "hop limit"
+    /// The destination is on NATS, and NATS is not there.
+    case natsUnavailable = "nats unavailable"
+    /// The destination never came while this proxy ran.
+    case neverAttached = "never attached at shutdown"
+    /// The destination did not take it before this proxy stopped.
+    case undelivered = "undelivered at shutdown"
+}
+
+/// Counts, logs and records what could not be delivered: nothing is dropped in silence.
+struct DeadLetters {
+    private struct Tally {
+        var count = 0
+        var unlogged = 0
+        var loggedAt: ContinuousClock.Instant?
+        var last = ""
+    }
+
+    /// At most one line a reason in this time; the line says how many it stands for.
+    private static let logInterval = Duration.seconds(1)
+    /// More notes on malformed messages are counted only: they carry no identity to account for.
+    private static let notesMax = 1_000
+
+    let name: String
+    let clock: RunClock
+    let log: @Sendable (String) -> Void
+    private var tallies: [DeadLetterReason: Tally] = [:]
+    private var notes = 0
+
+    init(name: String, clock: RunClock, log: @escaping @Sendable (String) -> Void) {
+        self.name = name
+        self.clock = clock
+        self.log = log
+    }
+
+    /// By reason, in a fixed order, without those that are zero.
+    var counts: [(reason: String, count: Int)] {
+        DeadLetterReason.allCases.compactMap { reason in
+            tallies[reason].map { (reason.rawValue, $0.count) }
+        }
+    }
+
+    /// Accounts for one envelope.
+    mutating func add(
+        _ identity: Identity, _ reason: DeadLetterReason, history: HistoryKeeper
+    ) {
+        tally(reason, "\(identity)")
+        history.annotate(.dropped(identity, reason: reason.rawValue, by: name, at: clock.now))
+    }
+
+    /// Accounts for bytes that name no envelope.
+    mutating func addMalformed(_ what: String, history: HistoryKeeper) {
+        tally(.malformed, what)
+        notes += 1
+        if notes <= Self.notesMax {
+            history.annotate(.note("malformed, dropped by \(name): \(what)", at: clock.now))
+        }
+    }
+
+    private mutating func tally(_ reason: DeadLetterReason, _ last: String) {
+        var tally = tallies[reason] ?? Tally()
+        tally.count += 1
+        tally.unlogged += 1
+        tally.last = last
+        write(&tally, reason)
+        tallies[reason] = tally
+    }
+
+    /// Logs what waits for its line, at once.
+    mutating func writeAll() {
+        for reason in tallies.keys { tallies[reason]?.loggedAt = nil }
+        writeWaiting()
+    }
+
+    private func write(_ tally: inout Tally, _ reason: DeadLetterReason) {
+        let now = ContinuousClock.now
+        if let loggedAt = tally.loggedAt, now - loggedAt < Self.logInterval { return }
+        log("DEAD LETTER: \(tally.unlogged) x \(reason.rawValue), last: \(tally.last)")
+        tally.unlogged = 0
+        tally.loggedAt = now
+    }
+
+    /// Logs what waits for its line.
+    mutating func writeWaiting() {
+        for (reason, tally) in tallies where tally.unlogged > 0 {
+            var tally = tally
+            write(&tally, reason)
+            tallies[reason] = tally
+        }
+    }
+}
+
+/// The proxy's history, where it keeps one; failures to record are logged once and counted.
+final class HistoryKeeper {
+    private let writer: HistoryWriter?
+    private let log: @Sendable (String) -> Void
+    private(set) var failures = 0
+
+    init(_ writer: HistoryWriter?, log: @escaping @Sendable (String) -> Void) {
+        self.writer = writer
+        self.log = log
+    }
+
+    func record(_ envelope: Envelope, _ direction: Direction, transport: Transport) {
+        attempt { writer throws(HistoryError) in
+            try writer.record(envelope, direction, transport: transport.rawValue)
+        }
+    }
+
+    func annotate(_ annotation: Annotation) {
+        attempt { writer throws(HistoryError) in try writer.annotate(annotation) }
+    }
+
+    func seal() {
+        attempt { writer throws(HistoryError) in try writer.seal() }
+    }
+
+    private func attempt(_ body: (HistoryWriter) throws(HistoryError) -> Void) {
+        guard let writer else { return }
+        do throws(HistoryError) {
+            try body(writer)
+        } catch {
+            failures += 1
+            if failures == 1 { log("HISTORY: \(error)") }
+        }
+    }
+}

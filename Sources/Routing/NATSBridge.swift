@@ -1,0 +1,313 @@
+internal import Control
+internal import DequeModule
+internal import NATS
+internal import Synchronization
+internal import Wire
+
+/// Something for NATS.
+struct Publication: Sendable {
+    let subject: String
+    /// The envelope as it is published; of a plain publication, what it was made of.
+    let envelope: Envelope
+    /// The bytes alone, for a program that knows nothing of envelopes.
+    let plain: [UInt8]?
+    /// The envelope as it came, should it be wanted back.
+    let parcel: Parcel
+    /// The agent that it is for; nil for a topic.
+    let agent: String?
+
+    var byteCount: Int { (plain ?? envelope.content).count + 512 }
+}
+
+/// A proxy's side of NATS, on threads of its own: whatever the server does, the proxy's loop never
+/// waits for it, and never calls into the library, whose locks a slow socket may hold.
+///
+/// Publications wait here, bounded, while NATS is away: in the library's buffer they would die with
+/// the process, without a name.
+final class NATSBridge: Sendable {
+    struct Settings: Sendable {
+        let url: String
+        let name: String
+        let limits: QueueLimits
+    }
+
+    private enum Request: Sendable {
+        case subscribe(tag: String, subjects: [String])
+        case drain(tag: String)
+        case flush(after: UInt64)
+    }
+
+    private struct Waiting: Sendable {
+        let request: Request
+        let token: UInt64
+        let end: ContinuousClock.Instant
+    }
+
+    private struct State {
+        var publications: Deque<Publication> = []
+        var bytes = 0
+        /// Counts of publications that came in and went out; a flush waits for its own.
+        var accepted: UInt64 = 0
+        var finished: UInt64 = 0
+        var waiting: Deque<Waiting> = []
+        var isConnected = false
+        var isStopping = false
+    }
+
+    /// The longest that a subscription, drain or flush may take.
+    static let requestTimeout = Duration.seconds(2)
+    private static let connectPause: Int32 = 100
+
+    private let settings: Settings
+    private let inbox: Inbox
+    private let state = Mutex(State())
+    private let wakeUp: WakeUp
+    private let started: Handoff<Bool>
+    private let thread = Mutex<DedicatedThread?>(nil)
+
+    init(_ settings: Settings, inbox: Inbox) throws(ControlError) {
+        self.settings = settings
+        self.inbox = inbox
+        wakeUp = try WakeUp()
+        started = Handoff(wakeUp: try WakeUp())
+    }
+
+    /// Starts to connect, and waits a while for the first connection.
+    ///
+    /// - Returns: Whether the server is there. If not, it is tried for ever.
+    func start(waiting: Duration) throws(ControlError) -> Bool {
+        let worker = try DedicatedThread { [self] in run() }
+        thread.withLock { $0 = worker }
+        return started.take(within: waiting) ?? false
+    }
+
+    // MARK: From the loop; none of these waits.
+
+    /// Whether NATS is there, as the worker last saw it.
+    var isConnected: Bool { state.withLock { $0.isConnected } }
+
+    /// Waits a moment for the worker.
+    func pause() { started.pause(milliseconds: 1) }
+
+    /// Publications that wait.
+    var queued: Int { state.withLock { $0.publications.count } }
+
+    /// Hands over a publication; false when the bound is reached.
+    ///
+    /// What was held for a move is within a bound of its own already and is always taken.
+    func publish(_ publication: Publication, isHeld: Bool = false) -> Bool {
+        let isTaken = state.withLock { state in
+            let fits =
+                state.publications.isEmpty
+                || state.publications.count < settings.limits.messages
+                    && state.bytes + publication.byteCount <= settings.limits.bytes
+            guard fits || isHeld else { return false }
+            state.publications.append(publication)
+            state.bytes += publication.byteCount
+            state.accepted += 1
+            return true
+        }
+        if isTaken { wakeUp.signal() }
+        return isTaken
+    }
+
+    /// Takes back what waits for one agent.
+    func takeBack(for agent: String) -> [Publication] {
+        state.withLock { state in
+            let taken = state.publications.filter { $0.agent == agent }
+            guard !taken.isEmpty else { return [] }
+            state.publications.removeAll { $0.agent == agent }
+            state.bytes -= taken.reduce(0) { $0 + $1.byteCount }
+            state.finished += UInt64(taken.count)
+            return Array(taken)
+        }
+    }
+
+    /// Subscribes; done when the server knows.
+    func subscribe(tag: String, to subjects: [String], token: UInt64) {
+        request(.subscribe(tag: tag, subjects: subjects), token)
+    }
+
+    /// Ends a subscription; done when all that was sent to it has been posted.
+    func drain(tag: String, token: UInt64) {
+        request(.drain(tag: tag), token)
+    }
+
+    /// Done when the server has every publication that was handed over before.
+    func flush(token: UInt64) {
+        let accepted = state.withLock { $0.accepted }
+        request(.flush(after: accepted), token)
+    }
+
+    private func request(_ request: Request, _ token: UInt64) {
+        let end = ContinuousClock.now + Self.requestTimeout
+        state.withLock { $0.waiting.append(Waiting(request: request, token: token, end: end)) }
+        wakeUp.signal()
+    }
+
+    /// Ends the threads, after what can still be published was.
+    ///
+    /// - Returns: What could not.
+    func stop(within timeout: Duration) -> [Publication] {
+        let end = ContinuousClock.now + timeout
+        while queued > 0, isConnected, ContinuousClock.now < end {
+            started.pause(milliseconds: 5)
+        }
+        state.withLock { $0.isStopping = true }
+        wakeUp.signal()
+        thread.withLock { thread in
+            thread?.join()
+            thread = nil
+        }
+        return state.withLock { state in
+            defer { state.publications = [] }
+            return Array(state.publications)
+        }
+    }
+
+    // MARK: The worker.
+
+    private func run() {
+        guard let connection = connect() else { return }
+        var readers: [String: NATSReader] = [:]
+        setConnected(true)
+        started.give(true)
+        while !isStopping {
+            setConnected(connection.isConnected)
+            serveRequests(on: connection, &readers)
+            if !publishNext(on: connection) { wakeUp.wait(milliseconds: 50) }
+        }
+        for reader in readers.values { reader.stop() }
+        if connection.isConnected { try? connection.flush(timeout: .milliseconds(500)) }
+        connection.close()
+        for reader in readers.values { reader.join() }
+    }
+
+    private var isStopping: Bool { state.withLock { $0.isStopping } }
+
+    private func connect() -> Connection? {
+        var isFirst = true
+        while !isStopping {
+            var options = ConnectionOptions(name: settings.name, noEcho: true)
+            options.timeout = .seconds(1)
+            if let connection = try? Connection(to: settings.url, options: options) {
+                return connection
+            }
+            if isFirst { inbox.post(.connected(false)) }
+            isFirst = false
+            expireRequests()
+            wakeUp.wait(milliseconds: Self.connectPause)
+        }
+        return nil
+    }
+
+    private func setConnected(_ isConnected: Bool) {
+        let changed = state.withLock { state in
+            defer { state.isConnected = isConnected }
+            return state.isConnected != isConnected
+        }
+        if changed { inbox.post(.connected(isConnected)) }
+    }
+
+    private func expireRequests() {
+        let now = ContinuousClock.now
+        let expired = state.withLock { state in
+            let expired = state.waiting.filter { $0.end <= now }
+            state.waiting.removeAll { $0.end <= now }
+            return expired
+        }
+        for waiting in expired { inbox.post(.done(token: waiting.token, false)) }
+    }
+
+    private func serveRequests(on connection: Connection, _ readers: inout [String: NATSReader]) {
+        while let waiting = nextRequest() {
+            let isDone: Bool
+            switch waiting.request {
+            case .subscribe(let tag, let subjects):
+                isDone = subscribe(on: connection, tag: tag, subjects, &readers)
+            case .drain(let tag):
+                // The reader posts for itself: what it fetches before comes before.
+                guard let reader = readers.removeValue(forKey: tag) else {
+                    inbox.post(.done(token: waiting.token, true))
+                    continue
+                }
+                reader.drain(token: waiting.token)
+                continue
+            case .flush:
+                isDone = flush(connection)
+            }
+            inbox.post(.done(token: waiting.token, isDone))
+        }
+        expireRequests()
+    }
+
+    /// The first request that can be served now.
+    private func nextRequest() -> Waiting? {
+        state.withLock { state in
+            let finished = state.finished
+            let index = state.waiting.firstIndex { waiting in
+                guard case .flush(let after) = waiting.request else { return true }
+                return after <= finished
+            }
+            return index.map { state.waiting.remove(at: $0) }
+        }
+    }
+
+    private func subscribe(
+        on connection: Connection, tag: String, _ subjects: [String],
+        _ readers: inout [String: NATSReader]
+    ) -> Bool {
+        if readers[tag] == nil {
+            do {
+                readers[tag] = try NATSReader(
+                    subjects.map { subject throws(NATSError) in
+                        try connection.subscribe(to: subject)
+                    }, tag: tag, inbox: inbox)
+            } catch {
+                inbox.post(.malformed(tag: tag, reason: "could not subscribe: \(error)"))
+                return false
+            }
+        }
+        return flush(connection)
+    }
+
+    private func flush(_ connection: Connection) -> Bool {
+        guard connection.isConnected else { return false }
+        do throws(NATSError) {
+            try connection.flush(timeout: Self.requestTimeout)
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    /// Publishes what waits longest; false when nothing waits or NATS is away.
+    private func publishNext(on connection: Connection) -> Bool {
+        guard connection.isConnected else { return false }
+        let next = state.withLock { state -> Publication? in
+            guard let next = state.publications.popFirst() else { return nil }
+            state.bytes -= next.byteCount
+            return next
+        }
+        guard let next else { return false }
+        do throws(NATSError) {
+            if let plain = next.plain {
+                try connection.publish(next.subject, content: plain)
+            } else {
+                try connection.publish(
+                    next.subject, headers: next.envelope.headers, content: next.envelope.content)
+            }
+        } catch {
+            guard error.code == .oversize || error.code == .invalidSubject else {
+                state.withLock { state in
+                    state.publications.prepend(next)
+                    state.bytes += next.byteCount
+                }
+                return false
+            }
+            inbox.post(.oversize(next))
+        }
+        state.withLock { $0.finished += 1 }
+        return true
+    }
+}

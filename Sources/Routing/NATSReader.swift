@@ -1,0 +1,117 @@
+internal import Control
+internal import NATS
+internal import Synchronization
+internal import Wire
+
+/// Fetches from the subscriptions of one tag, each on a thread of its own, and posts what comes.
+final class NATSReader: Sendable {
+    private struct State {
+        /// Threads that still fetch.
+        var running: Int
+        /// Set while draining: whom to tell when the last thread has posted its last message.
+        var drain: (token: UInt64, end: ContinuousClock.Instant)?
+        var isStopping = false
+        var isTold = false
+    }
+
+    private let subscriptions: [Subscription]
+    private let tag: String
+    private let inbox: Inbox
+    private let state: Mutex<State>
+    private let threads = Mutex<[DedicatedThread]>([])
+    private let pause: WakeUp
+
+    init(_ subscriptions: [Subscription], tag: String, inbox: Inbox) throws(ControlError) {
+        self.subscriptions = subscriptions
+        self.tag = tag
+        self.inbox = inbox
+        state = Mutex(State(running: subscriptions.count))
+        pause = try WakeUp()
+        for subscription in subscriptions {
+            let thread = try DedicatedThread { [self] in
+                fetch(from: subscription)
+                finish()
+            }
+            threads.withLock { $0.append(thread) }
+        }
+    }
+
+    /// Ends the subscriptions without losing what was sent to them; says so under `token`.
+    func drain(token: UInt64) {
+        let end = ContinuousClock.now + NATSBridge.requestTimeout
+        state.withLock { $0.drain = (token, end) }
+        for subscription in subscriptions {
+            // One that has ended already has nothing left to lose.
+            try? subscription.drain(timeout: NATSBridge.requestTimeout)
+        }
+        tellIfDone()
+    }
+
+    /// Ends the threads at once.
+    func stop() {
+        state.withLock { $0.isStopping = true }
+    }
+
+    /// Waits for the threads.
+    func join() {
+        for thread in threads.withLock({ $0 }) { thread.join() }
+    }
+
+    private func finish() {
+        state.withLock { $0.running -= 1 }
+        tellIfDone()
+    }
+
+    private func tellIfDone() {
+        let token = state.withLock { state -> UInt64? in
+            guard state.running == 0, let drain = state.drain, !state.isTold else { return nil }
+            state.isTold = true
+            return drain.token
+        }
+        if let token { inbox.post(.done(token: token, true)) }
+    }
+
+    /// Whether to end although the subscription did not say so, such as when its server is gone.
+    private var isOver: Bool {
+        state.withLock { state in
+            state.isStopping || state.drain.map { $0.end <= .now } ?? false
+        }
+    }
+
+    private func fetch(from subscription: Subscription) {
+        while !state.withLock({ $0.isStopping }) {
+            do throws(NATSError) {
+                if let message = try subscription.next(timeout: .milliseconds(100)) {
+                    while inbox.isFull, !isOver { pause.wait(milliseconds: 1) }
+                    inbox.post(read(message))
+                } else if isOver {
+                    return
+                }
+            } catch {
+                // Drained, or closed for good.
+                return
+            }
+        }
+    }
+
+    private func read(_ message: Message) -> LoopEvent {
+        guard message.header("ce-specversion") != nil || message.header("ce-source") != nil else {
+            return .plain(tag: tag, subject: message.subject, content: message.content)
+        }
+        do throws(WireError) {
+            let envelope = try Envelope(headers: message.header, content: message.content)
+            guard envelope.isEncodable else {
+                return .malformed(tag: tag, reason: "\(message.subject): a name is not legal")
+            }
+            if case .topic(let topic) = envelope.destination, !message.subject.hasPrefix("agent."),
+                topic != message.subject
+            {
+                return .malformed(
+                    tag: tag, reason: "\(message.subject): addressed to '\(topic)'")
+            }
+            return .envelope(tag: tag, envelope)
+        } catch {
+            return .malformed(tag: tag, reason: "\(message.subject): \(error)")
+        }
+    }
+}

@@ -1,0 +1,64 @@
+internal import DequeModule
+internal import Wire
+
+/// The way out to one destination: a bounded queue, and credit where the destination gives it.
+struct Outlet {
+    private(set) var queue: ParcelQueue
+    /// How many more contents the destination takes; nil: it does not say.
+    private(set) var credit: Int?
+    private(set) var window = 0
+    /// Send all that waits, credit or not: the destination drains.
+    var isFlushing = false
+    /// What the destination must be told will never come.
+    var gaps = GapLedger()
+
+    init(limits: QueueLimits) {
+        queue = ParcelQueue(limits: limits)
+    }
+
+    /// Adds to the end; false when the bound is reached.
+    mutating func offer(_ parcel: Parcel) -> Bool { queue.offer(parcel) }
+
+    /// Adds something that the proxy itself says.
+    mutating func append(_ parcel: Parcel) { queue.append(parcel) }
+
+    /// What is to be sent next, if the destination takes it.
+    var next: Parcel? {
+        guard let first = queue.parcels.first else { return nil }
+        guard let credit, first.takesCredit, !isFlushing else { return first }
+        return credit > 0 ? first : nil
+    }
+
+    /// What `next` said was sent.
+    mutating func sent() {
+        guard let first = queue.parcels.first else { return }
+        if first.takesCredit, let credit { self.credit = max(0, credit - 1) }
+        queue.removeFirst()
+    }
+
+    /// The destination attaches and takes this many; nil: it gives no credit.
+    mutating func attach(window: Int?) {
+        credit = window
+        self.window = window ?? 0
+        isFlushing = false
+    }
+
+    /// The destination consumed this many.
+    mutating func replenish(_ count: Int) {
+        guard let credit else { return }
+        self.credit = min(window, credit + min(count, window))
+    }
+
+    /// Puts the notices of gaps behind what waits, once there is room again.
+    mutating func appendGaps(clock: RunClock) {
+        guard !gaps.isEmpty, queue.parcels.count < queue.limits.messages else { return }
+        for notice in gaps.take(clock: clock) { queue.append(notice) }
+    }
+
+    /// All that waits, but for what the proxy itself said.
+    mutating func takeAll() -> [Parcel] { queue.takeAll().filter { !$0.isOwn } }
+
+    var isEmpty: Bool { queue.parcels.isEmpty }
+
+    var count: Int { queue.parcels.count }
+}

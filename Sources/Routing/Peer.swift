@@ -1,0 +1,47 @@
+internal import Wire
+
+/// A registered agent: where it lives, and what waits for it.
+final class Peer {
+    let name: String
+    let routingID: [UInt8]
+    let wire: BranchConfiguration.AgentWire
+    /// Stands for the agent in the statistics.
+    let number: Int
+    var transport: Transport
+    /// Raised with each move; a command of an earlier one comes too late.
+    var epoch: UInt64 = 0
+    var outlet: Outlet
+    /// What came for the agent since a move began; nil when none is under way.
+    var held: ParcelQueue?
+    /// A release is under way.
+    var isReleasing = false
+    /// Whether the agent ever said anything on ZeroMQ.
+    var wasAttached = false
+    /// Whether the ROUTER knows it now, as far as was seen.
+    var isReachable = true
+    var incarnation: UInt32 = 0
+    /// Whether the bridge is subscribed to `agent.<name>.>`.
+    var isListening = false
+    /// Branches that it has sent to since its last marker.
+    var linksUsed: Set<String> = []
+    /// Whether something of it went to NATS since its last marker.
+    var usedNATS = false
+    /// Sequences of flows to this agent whose sender carries none and came over NATS.
+    var foreignSequences: [Flow: UInt64] = [:]
+
+    init(
+        _ agent: BranchConfiguration.Agent, number: Int, limits: QueueLimits
+    ) {
+        name = agent.name
+        routingID = Array(agent.name.utf8)
+        wire = agent.wire
+        self.number = number
+        transport = agent.transport
+        outlet = Outlet(limits: limits)
+    }
+
+    /// Whether sending to it makes sense now.
+    ///
+    /// An agent that speaks only the seed's wire never says hello: it is tried.
+    var isReady: Bool { wasAttached || wire == .json }
+}

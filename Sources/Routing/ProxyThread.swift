@@ -1,0 +1,149 @@
+internal import Control
+public import JSON
+internal import Recording
+public import Wire
+public import ZeroMQ
+
+/// A proxy on a thread of its own, inside a test or another program.
+///
+/// ```swift
+/// let proxy = try ProxyThread.branch(BranchConfiguration(name: "core", agents: [...]), in: context)
+/// connect(to: proxy.endpoints["router"])
+/// proxy.stop()
+/// ```
+public final class ProxyThread: Sendable {
+    /// Where it is reached: `router`, or `publish` and `subscribe`.
+    public let endpoints: [String: String]
+
+    private let inbox: Inbox
+    private let stopping: WakeUp
+    private let thread: DedicatedThread
+    private let end: Handoff<RoutingError?>
+
+    /// Runs a branch proxy.
+    ///
+    /// - Parameters:
+    ///   - configuration: The branch.
+    ///   - context: Owns the sockets' I/O threads.
+    ///   - history: Path of the history to write, where one is wanted.
+    ///   - clock: The run's clock.
+    ///   - incarnation: How often the proxy was started.
+    ///   - log: Gets each line for the log, on the proxy's thread.
+    /// - Returns: The running proxy, once it can be used.
+    /// - Throws: `RoutingError` when it could not start.
+    public static func branch(
+        _ configuration: BranchConfiguration, in context: Context, history: String? = nil,
+        clock: RunClock = RunClock(offset: 0), incarnation: UInt32 = 1,
+        log: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws(RoutingError) -> ProxyThread {
+        try ProxyThread { inbox, stop, ready throws(RoutingError) in
+            let proxy = try BranchProxy(
+                configuration: configuration, context: context,
+                history: try writer(history, configuration.name, clock), clock: clock,
+                commands: CommandSource(control: nil), incarnation: incarnation, inbox: inbox,
+                log: log)
+            ready(["router": proxy.endpoint])
+            try proxy.run(stop: stop)
+        }
+    }
+
+    /// Runs a topic proxy.
+    ///
+    /// - Parameters:
+    ///   - configuration: The proxy.
+    ///   - context: Owns the sockets' I/O threads.
+    ///   - history: Path of the history to write, where one is wanted.
+    ///   - clock: The run's clock.
+    ///   - incarnation: How often the proxy was started.
+    ///   - log: Gets each line for the log, on the proxy's thread.
+    /// - Returns: The running proxy, once it can be used.
+    /// - Throws: `RoutingError` when it could not start.
+    public static func topics(
+        _ configuration: TopicConfiguration, in context: Context, history: String? = nil,
+        clock: RunClock = RunClock(offset: 0), incarnation: UInt32 = 1,
+        log: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws(RoutingError) -> ProxyThread {
+        try ProxyThread { inbox, stop, ready throws(RoutingError) in
+            let proxy = try TopicProxy(
+                configuration: configuration, context: context,
+                history: try writer(history, configuration.name, clock), clock: clock,
+                commands: CommandSource(control: nil), incarnation: incarnation, inbox: inbox,
+                log: log)
+            ready(["publish": proxy.publishEndpoint, "subscribe": proxy.subscribeEndpoint])
+            try proxy.run(stop: stop)
+        }
+    }
+
+    private typealias Body =
+        @Sendable (Inbox, Int32, ([String: String]) -> Void) throws(RoutingError) -> Void
+
+    private static func writer(
+        _ path: String?, _ name: String, _ clock: RunClock
+    ) throws(RoutingError) -> HistoryWriter? {
+        guard let path else { return nil }
+        do throws(HistoryError) {
+            return try HistoryWriter(path: path, process: name, clock: clock)
+        } catch {
+            throw .history(error)
+        }
+    }
+
+    private init(_ body: @escaping Body) throws(RoutingError) {
+        let (inbox, stopping, started, end, thread) = try controlPlane {
+            () throws(ControlError) in
+            let inbox = try Inbox()
+            let stopping = try WakeUp()
+            let started = Handoff<Result<[String: String], RoutingError>>(wakeUp: try WakeUp())
+            let end = Handoff<RoutingError?>(wakeUp: try WakeUp())
+            let thread = try DedicatedThread {
+                do throws(RoutingError) {
+                    try body(inbox, stopping.descriptor) { started.give(.success($0)) }
+                    end.give(nil)
+                } catch {
+                    // Whoever waits for the start hears of it; afterwards, whoever waits for the end.
+                    started.give(.failure(error))
+                    end.give(error)
+                }
+            }
+            return (inbox, stopping, started, end, thread)
+        }
+        endpoints = try started.take().get()
+        self.inbox = inbox
+        self.stopping = stopping
+        self.end = end
+        self.thread = thread
+    }
+
+    deinit { stopping.signal() }
+
+    /// Gives a command as the orchestrator would, and waits for the answer.
+    ///
+    /// - Parameters:
+    ///   - name: What to do: `hold`, `release`, `link`, `status` …
+    ///   - arguments: With what.
+    ///   - timeout: The longest wait.
+    /// - Returns: The answer.
+    /// - Throws: `RoutingError.refused` with the proxy's reason, or `.timedOut`.
+    @discardableResult
+    public func command(
+        _ name: String, _ arguments: Value = [:], timeout: Duration = .seconds(10)
+    ) throws(RoutingError) -> Value {
+        let command = try controlPlane { () throws(ControlError) in
+            try LocalCommand(name: name, arguments: arguments)
+        }
+        inbox.post(.command(command))
+        switch command.answer.take(within: timeout) {
+        case .success(let value): return value
+        case .failure(let failure): throw .refused(command: name, reason: failure.reason)
+        case nil: throw .timedOut(command: name)
+        }
+    }
+
+    /// Ends the proxy in order and waits for it; what it ended with, if not in order.
+    @discardableResult
+    public func stop() -> RoutingError? {
+        stopping.signal()
+        thread.join()
+        return end.take()
+    }
+}

@@ -1,0 +1,32 @@
+/// How long a subscriber without room may hold up the others.
+///
+/// libzmq says that some subscriber has no room, never which. The first time, everybody waits for
+/// it; once its time is up it loses, and does not get the time again until it has read: otherwise
+/// each message would cost the others the whole timeout.
+struct StallPolicy {
+    private var since: ContinuousClock.Instant?
+    private var lossySince: ContinuousClock.Instant?
+
+    /// Whether the subscriber that has no room has used up its time.
+    mutating func isOver(timeout: Duration, now: ContinuousClock.Instant) -> Bool {
+        if lossySince != nil { return true }
+        let start = since ?? now
+        since = start
+        guard now - start >= timeout else { return false }
+        lossySince = now
+        since = nil
+        return true
+    }
+
+    /// Everybody had room.
+    ///
+    /// Only after a while does that mean that the stalled one reads again: it may not be
+    /// subscribed to what was sent.
+    mutating func hadRoom(timeout: Duration, now: ContinuousClock.Instant) {
+        since = nil
+        if let lossySince, now - lossySince >= timeout { self.lossySince = nil }
+    }
+
+    /// A message was sent past the stalled subscriber.
+    mutating func lost(now: ContinuousClock.Instant) { lossySince = now }
+}

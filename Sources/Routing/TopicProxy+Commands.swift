@@ -1,0 +1,149 @@
+internal import Control
+internal import DequeModule
+internal import JSON
+internal import Wire
+internal import ZeroMQ
+
+extension TopicProxy: Pending {
+    private func answer(_ asker: Asker, _ result: Result<Value, CommandFailure>) {
+        if !commands.answer(asker, result) { log("CONTROL: the orchestrator takes no answer") }
+    }
+
+    private func refuse(_ asker: Asker, _ reason: String) {
+        answer(asker, .failure(CommandFailure(reason: reason)))
+    }
+
+    /// Does what a command says; the answer may come later, but does come.
+    func perform(_ name: String, _ arguments: Value, for asker: Asker) {
+        do throws(RoutingError) {
+            switch name {
+            case "status": answer(asker, .success(status))
+            case "hold": try hold(arguments, for: asker)
+            case "release": try release(arguments, for: asker)
+            case "stop":
+                isStopped = true
+                answer(asker, .success([:]))
+            default: refuse(asker, "unknown command '\(name.prefix(40))'")
+            }
+        } catch {
+            refuse(asker, error.description)
+        }
+    }
+
+    /// From now on keeps a copy of what the agent subscribes to, and tells it where what came before
+    /// ends.
+    private func hold(_ arguments: Value, for asker: Asker) throws(RoutingError) {
+        guard let agent = arguments["agent"]?.string, Names.isLegal(agent) else {
+            return refuse(asker, "'agent' is needed")
+        }
+        let topics = (arguments["topics"]?.array ?? []).compactMap(\.string)
+        if holds[agent] == nil {
+            holds[agent] = TopicHold(topics: topics, queue: ParcelQueue(limits: Self.limits))
+            log("HOLD: \(agent)")
+        }
+        let marker = ownEnvelope(.marker, type: "last", about: agent)
+        try deliver([Array("_marker.\(agent)".utf8), marker.header, []])
+        answer(asker, .success(["held": 0]))
+    }
+
+    /// Gives the agent, in its new place, what was kept for it.
+    private func release(_ arguments: Value, for asker: Asker) throws(RoutingError) {
+        guard let agent = arguments["agent"]?.string,
+            let transport = arguments["transport"]?.string.flatMap(Transport.init(rawValue:))
+        else { return refuse(asker, "'agent' and 'transport' (zmq or nats) are needed") }
+        guard let hold = holds[agent] else { return answer(asker, .success(["released": 0])) }
+        guard !hold.isReleasing else { return refuse(asker, "a release is under way") }
+        let count = Value(hold.queue.parcels.count)
+        guard let bridge, bridge.isConnected else {
+            guard transport == .zmq else {
+                return refuse(asker, "NATS is not connected; what was kept stays here")
+            }
+            // The way back does not depend on a server that may be gone: it has the agent's own
+            // topic, which nobody else hears.
+            holds[agent] = nil
+            for parcel in hold.queue.parcels {
+                try deliver([Array("_marker.\(agent)".utf8), parcel.header, parcel.content])
+            }
+            return answer(asker, .success(["released": count]))
+        }
+        var unsent: Deque<Parcel> = []
+        for parcel in hold.queue.parcels where !publishKept(parcel, for: agent, bridge) {
+            unsent.append(parcel)
+        }
+        for parcel in unsent { drop(parcel, .hopLimit) }
+        holds[agent]?.isReleasing = true
+        bridge.flush(
+            token: pending.add { [self] isDone in
+                if isDone {
+                    holds[agent] = nil
+                    return answer(asker, .success(["released": count]))
+                }
+                // Kept on: a second release repeats what may have arrived, which is harmless.
+                holds[agent]?.isReleasing = false
+                _ = bridge.takeBack(for: agent)
+                refuse(asker, "NATS has not confirmed; what was kept stays here")
+            })
+    }
+
+    private func publishKept(_ parcel: Parcel, for agent: String, _ bridge: NATSBridge) -> Bool {
+        guard var envelope = parcel.envelope, envelope.hops < Envelope.hopsMax else { return false }
+        envelope.hops += 1
+        return bridge.publish(
+            Publication(
+                subject: Subject.kept(for: agent), envelope: envelope, plain: nil, parcel: parcel,
+                agent: agent), isHeld: true)
+    }
+
+    private var status: Value {
+        [
+            "messages": Value(messages), "bytes": Value(bytes), "stalled": Value(stalled),
+            "backlog": Value(backlog.count),
+            "dead_letters": .object(
+                Dictionary(deadLetters.counts.map { ($0.reason, Value($0.count)) }) { $1 }),
+            "held": .object(holds.mapValues { Value($0.queue.parcels.count) }),
+            "nats": bridge.map {
+                ["connected": .bool($0.isConnected), "queued": Value($0.queued)]
+            } ?? nil,
+            "history_failures": Value(history.failures),
+        ]
+    }
+
+    /// Ends in order: what can still leave does, what cannot is accounted for.
+    func shutDown() throws(RoutingError) {
+        let end = ContinuousClock.now + .milliseconds(500)
+        handleInbox()
+        while ContinuousClock.now < end {
+            try flushBacklog()
+            guard backlog.isEmpty else {
+                bridge?.pause()
+                continue
+            }
+            if try !takeBatch() { break }
+        }
+        for publication in bridge?.stop(within: .milliseconds(500)) ?? [] {
+            drop(publication.parcel, .natsUnavailable)
+        }
+        handleInbox()
+        for frames in backlog where frames.count == 3 {
+            drop(Parcel(header: frames[1], content: frames[2]), .undelivered)
+        }
+        for hold in holds.values {
+            for parcel in hold.queue.parcels { drop(parcel, .undelivered) }
+        }
+        deadLetters.writeAll()
+        log(
+            "TOPICS: \(messages) messages, \(bytes) bytes, \(stalled) sent past a stalled subscriber"
+        )
+        history.seal()
+    }
+}
+
+extension TopicProxy {
+    /// Says to the orchestrator, where there is one, that publishers and subscribers can connect.
+    public func announce() throws(RoutingError) {
+        try controlPlane { () throws(ControlError) in
+            try commands.ready(
+                endpoints: ["publish": publishEndpoint, "subscribe": subscribeEndpoint])
+        }
+    }
+}

@@ -1,0 +1,185 @@
+public import Control
+internal import DequeModule
+internal import JSON
+public import Recording
+public import Wire
+public import ZeroMQ
+
+/// The proxy of some topics: an XSUB that takes everything from publishers, an XPUB that gives each
+/// subscriber what it wants, bridged to NATS for the topics under its prefixes.
+///
+/// It loses nothing while every subscriber reads: where one has no room, the publishers wait. After
+/// the stall timeout that subscriber loses alone, until it reads again.
+///
+/// Like `BranchProxy` it is run by one thread, and what came from NATS never goes back there.
+public final class TopicProxy {
+    /// Where publishers connect, with the port that the system chose for `*`.
+    public let publishEndpoint: String
+    /// Where subscribers connect, with the port that the system chose for `*`.
+    public let subscribeEndpoint: String
+
+    let configuration: TopicConfiguration
+    let clock: RunClock
+    let log: @Sendable (String) -> Void
+    let inbox: Inbox
+    let bridge: NATSBridge?
+    let history: HistoryKeeper
+    let incarnation: UInt32
+
+    var publishers: Socket
+    var subscribers: Socket
+    var deadLetters: DeadLetters
+    var pending = PendingTable()
+    var commands: CommandSource
+    var isStopped = false
+    var backlog: Deque<[[UInt8]]> = []
+    var stall = StallPolicy()
+    /// Copies of what a moving agent subscribes to, by agent.
+    var holds: [String: TopicHold] = [:]
+    var messages = 0
+    var bytes = 0
+    var stalled = 0
+
+    static let limits = QueueLimits(messages: 100_000, bytes: 268_435_456)
+    private static let batchMax = 512
+    private static let connectTimeout = Duration.seconds(5)
+    static let natsTag = "topics"
+
+    /// Binds, and connects to NATS where there is one, which may take a while.
+    ///
+    /// - Parameters:
+    ///   - configuration: The proxy.
+    ///   - context: Owns the sockets' I/O threads.
+    ///   - history: Where all that is dropped is recorded.
+    ///   - clock: The run's clock.
+    ///   - control: The control plane, where the proxy is a child of an orchestrator.
+    ///   - incarnation: How often the proxy was started.
+    ///   - log: Gets each line for the log.
+    /// - Throws: `RoutingError` when an endpoint cannot be bound.
+    public convenience init(
+        configuration: TopicConfiguration, context: Context, history: HistoryWriter? = nil,
+        clock: RunClock = RunClock(offset: 0), control: consuming ControlClient? = nil,
+        incarnation: UInt32 = 1, log: @escaping @Sendable (String) -> Void
+    ) throws(RoutingError) {
+        let inbox = try controlPlane { () throws(ControlError) in try Inbox() }
+        try self.init(
+            configuration: configuration, context: context, history: history, clock: clock,
+            commands: CommandSource(control: control), incarnation: incarnation, inbox: inbox,
+            log: log)
+    }
+
+    init(
+        configuration: TopicConfiguration, context: Context, history: HistoryWriter?,
+        clock: RunClock, commands: consuming CommandSource, incarnation: UInt32, inbox: Inbox,
+        log: @escaping @Sendable (String) -> Void
+    ) throws(RoutingError) {
+        self.configuration = configuration
+        self.clock = clock
+        self.log = log
+        self.inbox = inbox
+        self.incarnation = incarnation
+        self.commands = commands
+        self.history = HistoryKeeper(history, log: log)
+        deadLetters = DeadLetters(name: configuration.name, clock: clock, log: log)
+        let publishers = try zeroMQ { () throws(ZeroMQError) in
+            var publishers = try Socket(.xsub, in: context)
+            try publishers.bind(to: configuration.publishEndpoint)
+            // Everything, from every publisher that ever connects; the XPUB below matches.
+            _ = try publishers.send([[1]])
+            return publishers
+        }
+        let subscribers = try zeroMQ { () throws(ZeroMQError) in
+            var options = SocketOptions(linger: .seconds(1), xpubNoDrop: true)
+            options.xpubVerboser = true
+            var subscribers = try Socket(.xpub, in: context, options: options)
+            try subscribers.bind(to: configuration.subscribeEndpoint)
+            return subscribers
+        }
+        publishEndpoint = publishers.lastEndpoint
+        subscribeEndpoint = subscribers.lastEndpoint
+        self.publishers = publishers
+        self.subscribers = subscribers
+        bridge = try configuration.nats.map { url throws(RoutingError) in
+            try controlPlane { () throws(ControlError) in
+                try NATSBridge(
+                    .init(url: url, name: "topics \(configuration.name)", limits: Self.limits),
+                    inbox: inbox)
+            }
+        }
+        try startBridge()
+    }
+
+    private func startBridge() throws(RoutingError) {
+        guard let bridge else { return }
+        let isThere = try controlPlane { () throws(ControlError) in
+            try bridge.start(waiting: Self.connectTimeout)
+        }
+        if !isThere { log("NATS: no server at \(configuration.nats ?? ""), trying on") }
+        guard !configuration.prefixes.isEmpty else { return }
+        var isWaiting = true
+        bridge.subscribe(
+            tag: Self.natsTag, to: configuration.prefixes.flatMap { Subject.subscriptions(to: $0) },
+            token: pending.add { _ in isWaiting = false })
+        while isThere, isWaiting {
+            bridge.pause()
+            handleInbox()
+            expirePending()
+        }
+    }
+
+    /// Serves until `stop` is readable or the command `stop` came, then ends in order.
+    ///
+    /// - Parameter stop: A descriptor that becomes readable when the proxy is to end.
+    /// - Throws: `RoutingError` when a socket fails in a way that no peer can cause.
+    public func run(stop: Int32? = nil) throws(RoutingError) {
+        while !isStopped {
+            // While something waits for room, the publishers wait too.
+            let mayTake = backlog.isEmpty
+            var items = [subscribers.pollItem(), .fileDescriptor(inbox.wakeUp.descriptor)]
+            if let item = commands.pollItem { items.append(item) }
+            if let stop { items.append(.fileDescriptor(stop)) }
+            let stopIndex = items.count - 1
+            if mayTake { items.append(publishers.pollItem()) }
+            let wait: Duration =
+                mayTake ? .milliseconds(pending.isEmpty ? 200 : 50) : .milliseconds(1)
+            _ = try zeroMQ { () throws(ZeroMQError) in try poll(&items, timeout: wait) }
+            if stop != nil, items[stopIndex].isReadable { break }
+            try takeSubscriptions()
+            try handleControl()
+            try flushBacklog()
+            handleInbox(arrivals: backlog.isEmpty)
+            if mayTake { _ = try takeBatch() }
+            expirePending()
+            deadLetters.writeWaiting()
+        }
+        try shutDown()
+    }
+
+    private func handleControl() throws(RoutingError) {
+        while true {
+            let command = try controlPlane { () throws(ControlError) in try commands.next() }
+            guard let command else { return }
+            perform(command.name, command.arguments, for: .control(command.id))
+        }
+    }
+
+    /// Takes messages from publishers; whether some may be left.
+    func takeBatch() throws(RoutingError) -> Bool {
+        for _ in 0..<Self.batchMax where backlog.isEmpty {
+            let frames = try zeroMQ { () throws(ZeroMQError) in try publishers.receive() }
+            guard let frames else { return false }
+            try forward(frames)
+        }
+        return true
+    }
+
+    func handleInbox(arrivals: Bool = true) {
+        for event in inbox.takeAll(arrivals: arrivals) {
+            do throws(RoutingError) {
+                try handle(event)
+            } catch {
+                log("ROUTING: \(error)")
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+import Glibc
+import JSON
+import NATS
+import Recording
+import Testing
+import Wire
+import ZeroMQ
+
+@testable import Routing
+
+private typealias Agent = BranchConfiguration.Agent
+
+@Suite("The seed's wire", .timeLimit(.minutes(2)))
+struct SeedWireTests {
+    let context: Context
+
+    init() throws { context = try Context() }
+
+    @Test("Agents that speak only JSON talk to each other and to envelopes, both ways")
+    func bothWays() throws {
+        let proxy = try ProxyThread.branch(
+            BranchConfiguration(
+                name: "core",
+                agents: [
+                    Agent(name: "old", wire: .json), Agent(name: "older", wire: .json),
+                    Agent(name: "new"),
+                ]), in: context)
+        let old = try Dealer("old", at: proxy.endpoints["router"], in: context)
+        let older = try Dealer("older", at: proxy.endpoints["router"], in: context)
+        let new = try Dealer("new", at: proxy.endpoints["router"], in: context)
+        try new.attach(window: 10)
+
+        try old.sendSeed(to: "new", type: "task.assignment", ["n": 1])
+        let envelope = try new.receive()
+        #expect(envelope.identity == agentEnvelope("old", "new", 1).identity)
+        #expect(envelope.type == "task_assignment")
+        #expect(envelope.contentEncoding == .json)
+        #expect(envelope.content == Array(#"{"n":1}"#.utf8))
+
+        // To another of its kind exactly as it was written.
+        let text = #"{"to": "older", "from":"old", "type":"task.assignment", "mine": [1, 2]}"#
+        try old.send([Array(text.utf8)])
+        #expect(try older.frames() == [Array(text.utf8)])
+
+        var answer = agentEnvelope("new", "old", 1, content: Array(#"{"ok":true}"#.utf8))
+        answer.contentEncoding = .json
+        try new.send(answer)
+        #expect(
+            try old.receiveSeed()
+                == SeedMessage(from: "new", to: "old", type: "test", content: ["ok": true]))
+        try new.send(agentEnvelope("new", "old", 2, content: [0, 255, 16]))
+        #expect(
+            try old.receiveSeed().content == ["encoding": "base64", "data": "AP8Q"])
+    }
+
+    @Test("The name of the connection counts, not what a message says of its sender")
+    func senderIsTheConnection() throws {
+        let proxy = try ProxyThread.branch(
+            BranchConfiguration(name: "core", agents: [Agent(name: "new")]), in: context)
+        let old = try Dealer("old", at: proxy.endpoints["router"], in: context)
+        let new = try Dealer("new", at: proxy.endpoints["router"], in: context)
+        try new.attach(window: 10)
+        try old.send([SeedMessage(from: "boss", to: "new", type: "x", content: nil).bytes])
+        #expect(try new.receive().source == "old")
+    }
+
+    @Test("The proxy keeps the history of agents that keep none")
+    func history() throws {
+        let path = "/tmp/synmesh-seed-\(UInt64.random(in: 0 ... .max)).mcap"
+        let proxy = try ProxyThread.branch(
+            BranchConfiguration(
+                name: "core",
+                agents: [Agent(name: "old", wire: .json), Agent(name: "older", wire: .json)]),
+            in: context, history: path)
+        defer { proxy.stop() }
+        let old = try Dealer("old", at: proxy.endpoints["router"], in: context)
+        let older = try Dealer("older", at: proxy.endpoints["router"], in: context)
+        for number in 1...3 { try old.sendSeed(to: "older", ["n": Value(number)]) }
+        for _ in 1...3 { _ = try older.receiveSeed() }
+        try old.sendSeed(to: "nobody", 1)
+        _ = try eventually("the dead letter") {
+            try proxy.deadLetters(.unknownDestination) == 1 ? () : nil
+        }
+        proxy.stop()
+        let history = try HistoryReader.read(path: path)
+        remove(path)
+        func sequences(_ direction: Direction) -> [UInt64] {
+            history.records.filter {
+                $0.direction == direction && $0.identity.flow.destination.name == "older"
+            }.map(\.identity.sequence)
+        }
+        #expect(sequences(.sent) == [1, 2, 3])
+        #expect(sequences(.delivered) == [1, 2, 3])
+        let dropped = history.annotations.contains { annotation in
+            guard case .dropped(let identity, "unknown destination", "core", _) = annotation
+            else { return false }
+            return identity == agentEnvelope("old", "nobody", 1).identity
+        }
+        #expect(dropped)
+    }
+}
