@@ -90,7 +90,9 @@ let package = Package(
             ]),
 
         // Runtime of agent programs
-        module("AgentRuntime", ["Messaging", "Control", "Recording", "Wire", "JSON", "CLinux"]),
+        module(
+            "AgentRuntime",
+            ["Messaging", "Control", "Recording", "Wire", "JSON", "ZeroMQ", "CLinux"]),
 
         // Faces
         module("Reporting", ["Analysis", "JSON", "Wire"]),
@@ -108,7 +110,8 @@ let package = Package(
         program("synmesh-guard", ["CLinux", "Supervision"]),
         module("PointClouds", ["CXXHash", "JSON"]),
         program(
-            "synmesh-probe", ["AgentRuntime", "Messaging", "Wire", "JSON"], path: "agents/probe"),
+            "synmesh-probe", ["AgentRuntime", "Messaging", "Recording", "Wire", "JSON"],
+            path: "agents/probe"),
         program(
             "synmesh-photogrammetry",
             ["AgentRuntime", "Messaging", "PointClouds", "Wire", "JSON"],

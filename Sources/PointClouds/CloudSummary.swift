@@ -38,7 +38,7 @@ public struct CloudSummary: Hashable, Sendable {
         boundingBox =
             count == 0 ? nil : BoundingBox(minimum: extent.minimum, maximum: extent.maximum)
         centroid = count == 0 ? nil : extent.mean(count)
-        digest = CloudSummary.digest(content)
+        digest = CloudSummary.digest(of: content)
     }
 
     /// The summary as JSON: `points`, `bounding_box`, `centroid`, `digest`.
@@ -57,7 +57,8 @@ public struct CloudSummary: Hashable, Sendable {
         [.double(point.x), .double(point.y), .double(point.z)]
     }
 
-    private static func digest(_ content: [UInt8]) -> String {
+    /// XXH3 of a content, as `xxh3:` and sixteen hexadecimal digits.
+    public static func digest(of content: [UInt8]) -> String {
         let hash = content.withUnsafeBytes { XXH3_64bits($0.baseAddress, $0.count) }
         let digits = String(hash, radix: 16)
         return "xxh3:" + String(repeating: "0", count: 16 - digits.count) + digits

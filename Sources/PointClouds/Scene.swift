@@ -14,8 +14,8 @@ public struct Scene: Hashable, Sendable {
         case terrain
     }
 
-    /// The most points that a scene may have: a content of 1.2 GB.
-    public static let pointsMax = 100_000_000
+    /// The most points that a scene may have: a content of 600 MB.
+    public static let pointsMax = 50_000_000
 
     /// What the points lie on.
     public var shape: Shape

@@ -1,4 +1,9 @@
+import AgentRuntime
+
+/// The agent that says numbered things, answers pings, and keeps account of what it heard.
 @main
 struct Program {
-    static func main() {}
+    static func main() {
+        AgentMain.run("synmesh-probe", kinds: ["probe": Probe.self])
+    }
 }

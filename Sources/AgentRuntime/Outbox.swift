@@ -1,0 +1,81 @@
+public import Messaging
+public import Wire
+internal import ZeroMQ
+
+/// How an agent sends: the client, and what keeps an agent answerable while nothing can be sent.
+public final class Outbox {
+    private let client: AgentClient
+    private let transport: any AgentTransport
+    /// Whether the last send waited in vain.
+    ///
+    /// Until there is room again, the next ones fail at once:
+    /// an agent whose broker died must not wait once for each of a thousand answers.
+    private var isBlocked = false
+    /// Envelopes that could not be sent.
+    public private(set) var failed: UInt64 = 0
+
+    init(client: AgentClient, transport: any AgentTransport) {
+        self.client = client
+        self.transport = transport
+    }
+
+    /// Sends to an agent or publishes to a topic.
+    ///
+    /// - Parameters:
+    ///   - destination: The agent or topic.
+    ///   - type: The message type.
+    ///   - content: The content; arrives as it is.
+    ///   - encoding: How the content is to be read.
+    ///   - cause: The envelope that this one answers.
+    /// - Returns: The envelope's identity.
+    /// - Throws: `MessagingError`; the runtime goes on where only this envelope is concerned.
+    @discardableResult
+    public func send(
+        to destination: Address, type: String, content: [UInt8],
+        encoding: Envelope.ContentEncoding, cause: Identity? = nil
+    ) throws(MessagingError) -> Identity {
+        if isBlocked {
+            guard hasRoom(for: destination) else {
+                failed += 1
+                throw MessagingError(
+                    .send(destination, type: type), .noRoom(waited: .zero))
+            }
+            isBlocked = false
+        }
+        do throws(MessagingError) {
+            switch destination {
+            case .agent(let name):
+                return try client.send(
+                    to: name, type: type, content: content, encoding: encoding, cause: cause)
+            case .topic(let topic):
+                return try client.publish(
+                    topic: topic, type: type, content: content, encoding: encoding, cause: cause)
+            }
+        } catch {
+            failed += 1
+            if case .noRoom = error.reason { isBlocked = true }
+            throw error
+        }
+    }
+
+    /// Writes a line to the agent's log.
+    public func log(_ line: String) { Output.log(line) }
+
+    /// Whether something can be sent there now, as far as the transport can tell.
+    func hasRoom(for destination: Address) -> Bool {
+        if let nats = transport as? NATSTransport { return nats.isConnected }
+        var items = transport.outboundItems(to: destination)
+        guard !items.isEmpty else { return true }
+        do throws(ZeroMQError) {
+            return try poll(&items, timeout: .zero) > 0
+        } catch {
+            // The send itself will say what is wrong.
+            return true
+        }
+    }
+
+    /// What tells that there is room, where the system can tell.
+    func roomItems(for destination: Address) -> [PollItem] {
+        transport.outboundItems(to: destination)
+    }
+}

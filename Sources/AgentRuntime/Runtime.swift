@@ -1,0 +1,283 @@
+internal import Control
+internal import JSON
+internal import Messaging
+internal import Recording
+internal import Wire
+internal import ZeroMQ
+
+/// An agent at work: its main loop, on the one thread that owns all of its sockets.
+final class Runtime {
+    let environment: AgentEnvironment
+    let agent: any Agent
+    let client: AgentClient
+    let outbox: Outbox
+    let history: HistoryWriter
+    var control: ControlClient
+    var loads: [ActiveLoad] = []
+    var isDrained = false
+    /// Set by the command `stop`: whom to answer when everything is closed.
+    var stopCommand: UInt64?
+    var isStopping = false
+    private let context: Context
+    private let termination: Termination
+    private var failuresLogged = 0
+
+    /// How much of one direction is done before the other gets its turn.
+    private static let turn: UInt64 = 5_000_000
+    private static let messagesPerTurn = 256
+    /// How long to rest while nothing can be sent, before looking again.
+    private static let lookAgain: Duration = .milliseconds(10)
+
+    /// Attaches and subscribes; when it returns, everything holds.
+    init(
+        _ environment: AgentEnvironment, _ agent: any Agent, _ termination: Termination
+    ) throws(AgentFailure) {
+        self.environment = environment
+        self.agent = agent
+        self.termination = termination
+        let options = try Runtime.options(environment)
+        let topics = try AgentSetup(
+            name: environment.name, kind: environment.kind, seed: environment.seed,
+            settings: environment.settings
+        ).texts("subscribe")
+        let state = try Runtime.restored(environment)
+        if let state { agent.restore(state["agent"] ?? .null) }
+        context = try reaching("libzmq") { () throws(ZeroMQError) in try Context() }
+        let context = context
+        control = try reaching(environment.control) { () throws(ControlError) in
+            try ControlClient(
+                endpoint: environment.control, name: environment.name,
+                incarnation: environment.incarnation, role: "agent", in: context)
+        }
+        do throws(HistoryError) {
+            history = try HistoryWriter(
+                path: environment.history, process: environment.name, clock: environment.clock)
+        } catch {
+            throw AgentFailure(.failed, "could not begin the history: \(error)")
+        }
+        do throws(MessagingError) {
+            let transport = try Runtime.attach(environment, in: context)
+            client = try AgentClient(
+                name: environment.name, incarnation: environment.incarnation,
+                clock: environment.clock, transport: transport, recorder: history,
+                restoring: state, options: options)
+            outbox = Outbox(client: client, transport: transport)
+            let former = state?["subscriptions"]?.array?.compactMap(\.string) ?? []
+            for topic in Set(topics).union(former).sorted() { try client.subscribe(to: topic) }
+        } catch {
+            throw AgentFailure(.unreachable, error.description)
+        }
+    }
+
+    private static func options(
+        _ environment: AgentEnvironment
+    ) throws(AgentFailure) -> AgentClient.Options {
+        var options = AgentClient.Options()
+        // Longer than a topic proxy waits for a stalled subscriber, so that no publisher loses
+        // what is only delayed.
+        options.sendTimeout = .seconds(6)
+        if let setting = environment.settings["defects"], setting != .null {
+            guard let defects = Defects(setting) else {
+                throw AgentFailure(
+                    .settings,
+                    "the setting 'defects' is \(setting.canonical); it takes 'lose', 'repeat', "
+                        + "'swap', 'alter' (every Nth), 'on' and 'lane'")
+            }
+            options.defects = defects
+        }
+        return options
+    }
+
+    private static func restored(_ environment: AgentEnvironment) throws(AgentFailure) -> Value? {
+        guard let path = environment.state,
+            let bytes = try AgentMain.contents(of: path, atMost: 1 << 30)
+        else { return nil }
+        do throws(ParseError) {
+            return try Value(parsing: bytes)
+        } catch {
+            throw AgentFailure(.environment, "SYNMESH_STATE '\(path)': \(error.description)")
+        }
+    }
+
+    private static func attach(
+        _ environment: AgentEnvironment, in context: Context
+    ) throws(MessagingError) -> any AgentTransport {
+        switch environment.transport {
+        case .zmq:
+            try ZeroMQTransport(
+                ZeroMQTransport.Configuration(
+                    agent: environment.name, incarnation: environment.incarnation,
+                    branch: environment.branch ?? "", topicProxies: environment.topicProxies),
+                clock: environment.clock, in: context)
+        case .nats:
+            try NATSTransport(agent: environment.name, url: environment.nats ?? "")
+        }
+    }
+
+    /// Says ready, and works until stopped.
+    func run() throws(AgentFailure) {
+        do throws(ControlError) {
+            try control.ready(endpoints: [:])
+        } catch {
+            throw AgentFailure(.failed, error.description)
+        }
+        Output.log("ready: \(environment.kind) on \(environment.transport.rawValue)")
+        do {
+            while true {
+                if termination.isRequested() {
+                    Output.log("SIGTERM: stopping")
+                    isStopping = true
+                }
+                try obey()
+                if isStopping { break }
+                if isDrained { try rest(.seconds(1)) } else { try work() }
+            }
+        } catch {
+            // What was recorded so far is in the file already; the seal only makes it tidy.
+            try? history.seal()
+            throw AgentFailure(.failed, "cannot go on: \(error)")
+        }
+        try stop()
+    }
+
+    /// One turn of sending and receiving, then rest until there is more to do.
+    private func work() throws {
+        let isOpen = hasRoom()
+        if isOpen {
+            try sendDue()
+            try receiveTurn()
+        }
+        finishLoads()
+        guard isOpen else { return try rest(Self.lookAgain, also: roomItems()) }
+        let now = environment.clock.now
+        let next = loads.map(\.schedule.deadline).min() ?? .max
+        let wait: Duration =
+            next <= now ? .zero : .nanoseconds(Int64(min(next - now, 1_000_000_000)))
+        var items = [control.pollItem, .fileDescriptor(termination.descriptor)]
+        _ = try client.wait(timeout: wait, also: &items)
+    }
+
+    /// Whether an answer or the next message of a load could be sent now.
+    ///
+    /// Nothing is handed out while nothing can be answered: what waits is not lost, and the agent
+    /// stays answerable to the orchestrator.
+    private func hasRoom() -> Bool {
+        outbox.hasRoom(for: .agent(environment.name))
+    }
+
+    private func roomItems() -> [PollItem] {
+        outbox.roomItems(for: .agent(environment.name))
+    }
+
+    private func rest(_ time: Duration, also others: [PollItem] = []) throws(ZeroMQError) {
+        var items = [control.pollItem, .fileDescriptor(termination.descriptor)] + others
+        _ = try poll(&items, timeout: time)
+    }
+
+    private func receiveTurn() throws(MessagingError) {
+        let end = environment.clock.now + Self.turn
+        for _ in 0..<Self.messagesPerTurn {
+            guard let envelope = try client.receive(timeout: .zero) else { return }
+            try handle(envelope)
+            if environment.clock.now >= end || !hasRoom() { return }
+        }
+    }
+
+    func handle(_ envelope: Envelope) throws(MessagingError) {
+        guard envelope.kind == .content else { return }
+        do throws(MessagingError) {
+            try agent.handle(envelope, outbox)
+        } catch {
+            try forgive(error)
+        }
+    }
+
+    private func sendDue() throws(MessagingError) {
+        for load in loads {
+            let end = environment.clock.now + Self.turn
+            for _ in 0..<Self.messagesPerTurn {
+                let now = environment.clock.now
+                guard !load.schedule.isFinished(at: now), load.schedule.nextDue <= now,
+                    now < end
+                else { break }
+                try send(load)
+            }
+        }
+    }
+
+    private func send(_ load: ActiveLoad) throws(MessagingError) {
+        for destination in load.body.destinations {
+            do throws(MessagingError) {
+                try load.body.send(load.schedule.index, to: destination, outbox)
+                load.sent += 1
+            } catch {
+                load.failed += 1
+                try forgive(error)
+            }
+        }
+        load.schedule.advance()
+    }
+
+    /// Goes on where only one envelope was concerned, which the history names.
+    private func forgive(_ error: MessagingError) throws(MessagingError) {
+        switch error.reason {
+        case .history, .zeroMQ, .system, .closed: throw error
+        default:
+            failuresLogged += 1
+            // A server that is away says the same of every envelope.
+            if failuresLogged <= 20 || failuresLogged.isMultiple(of: 1_000) {
+                Output.log("\(error) (failure \(failuresLogged))")
+            }
+        }
+    }
+
+    private func finishLoads() {
+        let now = environment.clock.now
+        for load in loads where load.schedule.isFinished(at: now) { report(load, "finished") }
+        loads.removeAll { $0.schedule.isFinished(at: now) }
+    }
+
+    /// Ends everything in order: what was sent leaves, the history is sealed, the one who asked is
+    /// told.
+    private func stop() throws(AgentFailure) {
+        abandonLoads()
+        client.close()
+        do throws(HistoryError) {
+            try history.seal()
+        } catch {
+            if let id = stopCommand { try? control.fail(id, error: error.description) }
+            throw AgentFailure(.failed, "could not seal the history: \(error)")
+        }
+        if let id = stopCommand {
+            reply { () throws(ControlError) in try control.answer(id, result: ["sealed": true]) }
+        }
+        Output.log("stopped")
+    }
+}
+
+/// A load that is being sent.
+final class ActiveLoad {
+    /// The command to answer at the end.
+    let command: UInt64
+    let body: any Load
+    var schedule: LoadSchedule
+    var sent: UInt64 = 0
+    var failed: UInt64 = 0
+
+    init(command: UInt64, body: any Load, schedule: LoadSchedule) {
+        self.command = command
+        self.body = body
+        self.schedule = schedule
+    }
+}
+
+/// Makes an attempt to reach something, and says what it was where it fails.
+private func reaching<Result: ~Copyable, Failure: Error & CustomStringConvertible>(
+    _ place: String, _ attempt: () throws(Failure) -> Result
+) throws(AgentFailure) -> Result {
+    do throws(Failure) {
+        return try attempt()
+    } catch {
+        throw AgentFailure(.unreachable, "could not reach \(place): \(error)")
+    }
+}

@@ -1,0 +1,133 @@
+import AgentRuntime
+import JSON
+import Messaging
+import Recording
+import Wire
+
+/// Sends loads of numbered JSON, echoes pings, and folds what it receives.
+final class Probe: Agent {
+    private let setup: AgentSetup
+    private let destinations: [Address]
+    private let size: Int
+    private var received: [String: Fold] = [:]
+
+    static let sizeRange = 0...256_000_000
+
+    init(_ setup: AgentSetup) throws(AgentFailure) {
+        self.setup = setup
+        destinations = try setup.destinations()
+        size = try setup.integer("size", in: Probe.sizeRange, or: 128)
+    }
+
+    func handle(_ envelope: Envelope, _ outbox: Outbox) throws(MessagingError) {
+        received[envelope.identity.flow.description, default: Fold()].add(envelope)
+        guard envelope.type == "ping" else { return }
+        try outbox.send(
+            to: .agent(envelope.source), type: "echo", content: envelope.content,
+            encoding: envelope.contentEncoding, cause: envelope.identity)
+    }
+
+    func load(_ order: LoadOrder) throws(LoadError) -> any Load {
+        let type = order.arguments["type"]?.string ?? "message"
+        guard Names.isLegal(type) else {
+            throw LoadError("'type' is '\(type)', not a legal message type")
+        }
+        var size = size
+        if let value = order.arguments["size"], value != .null {
+            guard let bytes = value.integer.flatMap({ Int(exactly: $0) }),
+                Probe.sizeRange.contains(bytes)
+            else {
+                throw LoadError(
+                    "'size' is \(value.canonical), not bytes from 0 through "
+                        + "\(Probe.sizeRange.upperBound)")
+            }
+            size = bytes
+        }
+        return ProbeLoad(
+            destinations: destinations, type: type, size: size,
+            seed: Seed.derived(from: setup.seed, setup.name))
+    }
+
+    func result() -> Value {
+        ["received": .object(received.mapValues(\.json))]
+    }
+
+    func state() -> Value { result() }
+
+    func restore(_ state: Value) {
+        received = (state["received"]?.object ?? [:]).compactMapValues { Fold($0) }
+    }
+}
+
+/// How many envelopes of a flow came, and a digest of their contents that does not depend on the
+/// order in which they came.
+private struct Fold {
+    private var count: UInt64 = 0
+    private var sum: UInt64 = 0
+
+    init() {}
+
+    init?(_ value: Value) {
+        guard let count = value["count"]?.integer,
+            let digest = value["digest"]?.string.flatMap({ ContentDigest.value(of: $0) })
+        else { return nil }
+        self.count = UInt64(clamping: count)
+        sum = digest
+    }
+
+    /// Takes in a content, without its identity.
+    ///
+    /// A sender's move begins a new incarnation, and is to change nothing here. Every content has a number of its own, so none stands for another.
+    mutating func add(_ envelope: Envelope) {
+        count += 1
+        sum &+= Seed.mix(
+            ContentDigest.xxh3(envelope.content) ^ ContentDigest.xxh3(Array(envelope.type.utf8)))
+    }
+
+    var json: Value { ["count": Value(count), "digest": .string(ContentDigest.text(sum))] }
+}
+
+/// Messages `{"n": number, "text": filler}` of a given length.
+private final class ProbeLoad: Load {
+    let destinations: [Address]
+    private let type: String
+    private let size: Int
+    private let seed: UInt64
+    /// The message that was made last: it goes to every destination.
+    private var latest: (index: Int, content: [UInt8])?
+
+    init(destinations: [Address], type: String, size: Int, seed: UInt64) {
+        self.destinations = destinations
+        self.type = type
+        self.size = size
+        self.seed = seed
+    }
+
+    func send(
+        _ index: Int, to destination: Address, _ outbox: Outbox
+    ) throws(MessagingError) {
+        try outbox.send(to: destination, type: type, content: content(index), encoding: .json)
+    }
+
+    private func content(_ index: Int) -> [UInt8] {
+        if let latest, latest.index == index { return latest.content }
+        var content = Array(#"{"n":\#(index),"text":""#.utf8)
+        content.reserveCapacity(size)
+        let end = size - 2
+        var number = Seed.derived(from: seed, index: index)
+        while content.count < end {
+            number = Seed.mix(number)
+            // Twelve letters of five bits each.
+            var bits = number
+            for _ in 0..<min(12, end - content.count) {
+                content.append(ProbeLoad.letters[Int(bits & 31)])
+                bits >>= 5
+            }
+        }
+        content += Array(#""}"#.utf8)
+        latest = (index, content)
+        return content
+    }
+
+    private static let letters = Array("abcdefghijklmnopqrstuvwxyz012345".utf8)
+}
