@@ -112,6 +112,9 @@ public final class AgentClient {
         return .object(members)
     }
 
+    /// The transport that is acted on, by its name in histories.
+    public var transportName: String { transport.name }
+
     /// What was done so far.
     public var counters: Counters {
         var current = counts

@@ -38,7 +38,8 @@ public struct ServerIdentity: Hashable, Sendable {
         self.init(greeting: greeting)
     }
 
-    init?(greeting: String) {
+    /// Reads a greeting (`INFO {…}`); nil where it is none.
+    public init?(greeting: String) {
         guard greeting.hasPrefix("INFO "),
             let identifier = Self.member("server_id", in: greeting),
             let name = Self.member("server_name", in: greeting)

@@ -1,4 +1,5 @@
 internal import CNATS
+internal import Synchronization
 
 /// A message, copied out of the library.
 public struct Message: Sendable {
@@ -56,6 +57,7 @@ public final class Subscription: Sendable {
     nonisolated(unsafe) private let handle: OpaquePointer
     /// What is subscribed to.
     public let subject: String
+    private let isDraining = Atomic<Bool>(false)
     // The connection must not be freed before its subscriptions.
     private let connection: Connection
 
@@ -75,17 +77,26 @@ public final class Subscription: Sendable {
     /// - Throws: `NATSError` with code `.subscriptionEnded` after a drain once everything was
     ///   fetched, or `.closed`.
     public func next(timeout: Duration) throws(NATSError) -> Message? {
+        let end = ContinuousClock.now + timeout
         while true {
             var message: OpaquePointer?
-            let status = natsSubscription_NextMsg(&message, handle, timeout.milliseconds)
+            let left = max(.zero, end - ContinuousClock.now)
+            let status = natsSubscription_NextMsg(&message, handle, left.milliseconds)
             if status == NATS_OK, let message {
                 defer { natsMsg_Destroy(message) }
                 return Message(copying: message)
             }
-            if status == NATS_TIMEOUT { return nil }
+            switch status {
+            case NATS_TIMEOUT:
+                guard isDraining.load(ordering: .acquiring), left > .zero else { return nil }
+                // While it drains, the library answers so at once when nothing waits, although
+                // more may come until the server has heard of it.
+                natsSubscription_WaitForDrainCompletion(
+                    handle, min(left, .milliseconds(5)).milliseconds)
             // Said once for each spell of losses; `dropped` counts them.
-            if status == NATS_SLOW_CONSUMER { continue }
-            throw NATSError(.next(subject), NATSError.Code(status))
+            case NATS_SLOW_CONSUMER: continue
+            default: throw NATSError(.next(subject), NATSError.Code(status))
+            }
         }
     }
 
@@ -98,6 +109,7 @@ public final class Subscription: Sendable {
     /// - Throws: `NATSError` when it has ended already.
     public func drain(timeout: Duration) throws(NATSError) {
         try check(.drain(subject), natsSubscription_DrainTimeout(handle, timeout.milliseconds))
+        isDraining.store(true, ordering: .releasing)
     }
 
     /// Ends the subscription at once; what waits is discarded.

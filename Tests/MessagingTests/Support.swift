@@ -1,0 +1,131 @@
+import Messaging
+import NATS
+import Recording
+import Synchronization
+import Wire
+import ZeroMQ
+
+/// Keeps in memory what a client records.
+final class MemoryRecorder: MessageRecorder {
+    struct Entry: Hashable {
+        let envelope: Envelope
+        let direction: Direction
+        let transport: String
+        let lane: Lane
+    }
+
+    private(set) var entries: [Entry] = []
+    private(set) var annotations: [Annotation] = []
+
+    func record(
+        _ envelope: Envelope, _ direction: Direction, transport: String, lane: Lane
+    ) throws(HistoryError) {
+        entries.append(
+            Entry(envelope: envelope, direction: direction, transport: transport, lane: lane))
+    }
+
+    func annotate(_ annotation: Annotation) throws(HistoryError) { annotations.append(annotation) }
+
+    func envelopes(_ direction: Direction, _ lane: Lane = .primary) -> [Envelope] {
+        entries.filter { $0.direction == direction && $0.lane == lane }.map(\.envelope)
+    }
+}
+
+/// One agent of a test: its client, and what it recorded.
+struct TestAgent {
+    let client: AgentClient
+    let recorder: MemoryRecorder
+    /// Lives as long as its agents.
+    let mesh: TestMesh
+}
+
+/// The meshes that the conformance suite runs on.
+enum MeshKind: String, CaseIterable {
+    case inProcess, zeroMQ, nats, dual
+
+    /// NATS carries up to `max_payload`.
+    var carriesAnySize: Bool { self != .nats }
+}
+
+/// A mesh of one kind, with names that no other test uses.
+final class TestMesh {
+    let kind: MeshKind
+    let clock = RunClock.starting()
+    /// Topics of this mesh begin with it.
+    let root = "r\(UInt32.random(in: 0...UInt32.max))"
+    private let suffix = UInt32.random(in: 0...UInt32.max)
+    private let inProcess = InProcessMesh()
+    private var nodes: TestNodes?
+    private let context: Context
+
+    init(_ kind: MeshKind) throws {
+        self.kind = kind
+        context = try Context()
+        if kind == .zeroMQ || kind == .dual { nodes = try TestNodes(prefixes: [root]) }
+    }
+
+    var natsURL: String { get throws { try NATSServer.shared.get().url } }
+    var run: String { "run\(suffix)" }
+
+    func name(_ agent: String) -> String { "\(agent)-\(suffix)" }
+
+    func transport(_ agent: String, incarnation: UInt32 = 1) throws -> any AgentTransport {
+        switch kind {
+        case .inProcess: return try InProcessTransport(agent: name(agent), mesh: inProcess)
+        case .nats: return try NATSTransport(agent: name(agent), url: natsURL)
+        case .zeroMQ: return try zeroMQ(agent, incarnation)
+        case .dual:
+            return DualTransport(
+                primary: try zeroMQ(agent, incarnation),
+                shadow: try NATSTransport(agent: name(agent), url: natsURL, shadowRun: run),
+                isDuplicating: true)
+        }
+    }
+
+    private func zeroMQ(_ agent: String, _ incarnation: UInt32) throws -> ZeroMQTransport {
+        guard let nodes else { throw NATSServer.Failure(reason: "no nodes") }
+        return try ZeroMQTransport(
+            .init(
+                agent: name(agent), incarnation: incarnation, branch: nodes.branch,
+                topicProxies: [nodes.topics]),
+            clock: clock, in: context)
+    }
+
+    func agent(
+        _ agent: String, incarnation: UInt32 = 1, defects: Defects? = nil
+    ) throws -> TestAgent {
+        let recorder = MemoryRecorder()
+        var options = AgentClient.Options()
+        options.defects = defects
+        let client = try AgentClient(
+            name: name(agent), incarnation: incarnation, clock: clock,
+            transport: transport(agent, incarnation: incarnation), recorder: recorder,
+            options: options)
+        return TestAgent(client: client, recorder: recorder, mesh: self)
+    }
+}
+
+extension AgentClient {
+    /// Receives `count` envelopes, or fewer where they do not come.
+    func receive(count: Int, within time: Duration = .seconds(10)) throws -> [Envelope] {
+        var envelopes: [Envelope] = []
+        let end = ContinuousClock.now + time
+        while envelopes.count < count, ContinuousClock.now < end {
+            if let envelope = try receive(timeout: end - ContinuousClock.now) {
+                envelopes.append(envelope)
+            }
+        }
+        return envelopes
+    }
+
+    /// Whether nothing comes; `fence` has sent everything before.
+    func isQuiet(after fence: AgentClient) throws -> Bool {
+        try fence.send(to: name, type: "fence", content: [])
+        return try receive(timeout: .seconds(10))?.type == "fence"
+    }
+}
+
+/// Content that differs at every place.
+func pattern(_ size: Int) -> [UInt8] {
+    (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+}
