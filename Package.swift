@@ -129,7 +129,10 @@ let package = Package(
         tests("Messaging", ["Wire", "JSON", "NATS", "ZeroMQ", "Recording", "Routing"]),
         tests(
             "Routing",
-            ["CLinux", "Control", "Wire", "JSON", "NATS", "ZeroMQ", "Recording"]),
+            [
+                "CLinux", "Control", "Wire", "JSON", "NATS", "ZeroMQ", "Recording",
+                "synmesh-node",
+            ]),
         // A small orchestrator for the tests to kill.
         program(
             "supervision-subject", ["Supervision"], path: "Tests/SupervisionSubject"),

@@ -57,7 +57,9 @@ struct ParcelQueue {
         self.limits = limits
     }
 
-    /// Adds to the end; false when there is no room. One that is alone always fits.
+    /// Adds to the end; false when there is no room.
+    ///
+    /// One that is alone always fits.
     mutating func offer(_ parcel: Parcel) -> Bool {
         guard
             parcels.isEmpty

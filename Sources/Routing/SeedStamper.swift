@@ -20,6 +20,7 @@ struct SeedStamper {
     ///   - sender: The name of the connection that it came on; what it says of itself counts only
     ///     where that is no name.
     ///   - now: The time.
+    /// - Returns: The envelope, as if its sender had made it.
     mutating func stamp(_ message: SeedMessage, sender: String, now: UInt64) -> Envelope? {
         let source = Names.isLegal(sender) ? sender : message.from
         let flow = Flow(source: source, destination: .agent(message.to))

@@ -1,0 +1,214 @@
+import Control
+import JSON
+import NATS
+import Synchronization
+import Testing
+import Wire
+import ZeroMQ
+
+@testable import Routing
+
+/// Sends numbered envelopes to one agent until told that it is enough, and counts them.
+private final class RunningSender: Sendable {
+    private let isEnough = Atomic<Bool>(false)
+    private let count = Mutex<UInt64>(0)
+    private let thread: Mutex<DedicatedThread?> = Mutex(nil)
+    private static let countMax: UInt64 = 300_000
+
+    var sent: UInt64 { count.withLock { $0 } }
+
+    func start(
+        _ source: String, to destination: String,
+        by open: @escaping @Sendable () throws -> (Envelope) throws -> Void
+    ) throws {
+        let started = try DedicatedThread { [self] in
+            do {
+                let send = try open()
+                while !isEnough.load(ordering: .relaxed), sent < Self.countMax {
+                    try send(agentEnvelope(source, destination, sent + 1))
+                    count.withLock { $0 += 1 }
+                }
+            } catch {
+                Issue.record(error)
+            }
+        }
+        thread.withLock { $0 = started }
+    }
+
+    /// Waits until so many more were sent.
+    func more(_ wanted: UInt64) throws {
+        let target = sent + wanted
+        _ = try eventually("a running sender") {
+            sent >= target || sent == Self.countMax ? () : nil
+        }
+    }
+
+    func finish() {
+        isEnough.store(true, ordering: .relaxed)
+        thread.withLock { $0 }?.join()
+    }
+}
+
+/// What one agent received, whatever the way.
+private struct Collected {
+    var sequences: [String: Set<UInt64>] = [:]
+
+    mutating func add(_ envelope: Envelope) {
+        guard envelope.kind == .content else { return }
+        sequences[envelope.source, default: []].insert(envelope.sequence)
+    }
+
+    func isComplete(_ source: String, _ count: UInt64) -> Bool {
+        sequences[source]?.count == Int(count)
+    }
+
+    /// Takes what comes on ZeroMQ until a last marker.
+    mutating func drain(_ dealer: Dealer) throws {
+        while true {
+            let envelope = try dealer.receive()
+            if envelope.kind == .marker, envelope.type == "last" { return }
+            add(envelope)
+        }
+    }
+
+    /// Takes what NATS has for a subscription that ends.
+    mutating func drain(_ subscription: Subscription) throws {
+        try subscription.drain(timeout: patience)
+        let end = ContinuousClock.now + patience
+        while ContinuousClock.now < end {
+            do throws(NATSError) {
+                guard let message = try subscription.next(timeout: .milliseconds(100)) else {
+                    continue
+                }
+                if let envelope = try? Envelope(headers: message.header, content: message.content) {
+                    add(envelope)
+                }
+            } catch {
+                #expect(error.code == .subscriptionEnded)
+                return
+            }
+        }
+        throw NotInTime(what: "the end of the drained subscription")
+    }
+}
+
+@Suite("Moves by drained restart", .timeLimit(.minutes(2)))
+struct MoveTests {
+    let context: Context
+
+    init() throws { context = try Context() }
+
+    @Test("An agent moves to NATS and back under load from both sides, and nothing is lost")
+    func thereAndBack() throws {
+        let server = try Server()
+        let proxy = try ProxyThread.branch(
+            BranchConfiguration(
+                name: "core", nats: server.url,
+                agents: [.init(name: "a"), .init(name: "x"), .init(name: "n", transport: .nats)]),
+            in: context)
+        let context = context
+        let endpoint = proxy.endpoints["router"]
+        let url = server.url
+        var collected = Collected()
+        let overZeroMQ = RunningSender()
+        let overNATS = RunningSender()
+        defer {
+            overZeroMQ.finish()
+            overNATS.finish()
+        }
+        try overZeroMQ.start("a", to: "x") {
+            let dealer = try Dealer("a", at: endpoint, in: context)
+            return { try dealer.send($0) }
+        }
+        try overNATS.start("n", to: "x") {
+            let connection = try Connection(to: url, options: ConnectionOptions(name: "n"))
+            return { try connection.publish($0) }
+        }
+
+        // On ZeroMQ.
+        var dealer: Dealer? = try Dealer("x", at: endpoint, in: context)
+        try dealer?.attach()
+        for _ in 0..<1_000 { collected.add(try #require(try dealer?.receive())) }
+
+        // To NATS.
+        #expect(try proxy.command("hold", ["agent": "x", "topics": []])["nats"] == true)
+        try collected.drain(try #require(dealer))
+        dealer = nil
+        try overZeroMQ.more(500)
+        let connection = try Connection(server, name: "x")
+        let subscription = try connection.listen(to: "agent.x.>")
+        let there = try proxy.command(
+            "release", ["agent": "x", "transport": "nats", "epoch": 1])
+        #expect(there["released"]?.integer ?? 0 >= 500)
+        #expect(try proxy.status("agents", "x", "transport").string == "nats")
+        for _ in 0..<1_000 { collected.add(try subscription.envelope()) }
+
+        // And back.
+        try proxy.command("hold", ["agent": "x", "topics": []])
+        try collected.drain(subscription)
+        try overNATS.more(500)
+        let back = try Dealer("x", at: endpoint, in: context)
+        try back.attach(incarnation: 3)
+        try proxy.command("release", ["agent": "x", "transport": "zmq", "epoch": 2])
+        overZeroMQ.finish()
+        overNATS.finish()
+        let count = (overZeroMQ.sent, overNATS.sent)
+        while !collected.isComplete("a", count.0) || !collected.isComplete("n", count.1) {
+            collected.add(try back.receive())
+        }
+        #expect(collected.sequences["a"] == Set(1...count.0))
+        #expect(collected.sequences["n"] == Set(1...count.1))
+        #expect(try proxy.status("dead_letters").object?.isEmpty == true)
+        // A command of an earlier move comes too late.
+        #expect(throws: RoutingError.self) {
+            try proxy.command("release", ["agent": "x", "transport": "nats", "epoch": 1])
+        }
+    }
+
+    @Test("What waited for credit goes along, before what was held")
+    func creditQueueGoesAlong() throws {
+        let server = try Server()
+        let proxy = try ProxyThread.branch(
+            BranchConfiguration(
+                name: "core", nats: server.url, agents: [.init(name: "a"), .init(name: "x")]),
+            in: context)
+        let one = try Dealer("a", at: proxy.endpoints["router"], in: context)
+        let old = try Dealer("x", at: proxy.endpoints["router"], in: context)
+        try old.attach(window: 3)
+        for sequence in 1...10 { try one.send(agentEnvelope("a", "x", UInt64(sequence))) }
+        try one.passMarker()
+        try proxy.command("hold", ["agent": "x", "topics": []])
+        // The credit window counts no more: the last marker comes behind everything.
+        #expect(try old.receive(10).map(\.sequence) == Array(1...10))
+        #expect(try old.receive().kind == .marker)
+        for sequence in 11...20 { try one.send(agentEnvelope("a", "x", UInt64(sequence))) }
+        try one.passMarker()
+        let connection = try Connection(server, name: "x")
+        let subscription = try connection.listen(to: "agent.x.>")
+        let release: Value = ["agent": "x", "transport": "nats", "epoch": 1]
+        #expect(try proxy.command("release", release) == ["released": 10])
+        for sequence in 11...20 {
+            #expect(try subscription.envelope().sequence == UInt64(sequence))
+        }
+        // Asked again, it is done already.
+        #expect(try proxy.command("release", release) == ["released": 0])
+    }
+
+    @Test("A hold that is not followed by a move is ended by a release to where the agent is")
+    func abort() throws {
+        let proxy = try ProxyThread.branch(
+            BranchConfiguration(name: "core", agents: [.init(name: "a"), .init(name: "x")]),
+            in: context)
+        let one = try Dealer("a", at: proxy.endpoints["router"], in: context)
+        let two = try Dealer("x", at: proxy.endpoints["router"], in: context)
+        try two.attach(window: 100)
+        try proxy.command("hold", ["agent": "x", "topics": []])
+        #expect(try two.receive().kind == .marker)
+        for sequence in 1...5 { try one.send(agentEnvelope("a", "x", UInt64(sequence))) }
+        try one.passMarker()
+        #expect(
+            try proxy.command("release", ["agent": "x", "transport": "zmq", "epoch": 0])
+                == ["released": 5])
+        #expect(try two.receive(5).map(\.sequence) == Array(1...5))
+    }
+}
