@@ -29,6 +29,8 @@ public struct MessagingError: Error, Hashable, Sendable {
         case noRoom(waited: Duration)
         /// No answer within the time.
         case timeout(Duration)
+        /// The branch has no such agent.
+        case notRegistered
         /// No topic proxy serves the topic.
         case noTopicProxy
         /// The client has no second lane.
@@ -75,6 +77,7 @@ extension MessagingError: CustomStringConvertible {
             "Raise the server's max_payload, send the content through shared memory, or send it in "
                 + "chunks."
         case .noRoom: "Is the receiver, or the proxy on the way, alive and reading?"
+        case .notRegistered: "Declare the agent in this branch of the topology."
         case .noTopicProxy: "Give a topic proxy of the topology a prefix of it."
         case .malformedState: "Start without a state; repeats across the restart are then possible."
         default: nil
@@ -109,6 +112,7 @@ extension MessagingError.Reason: CustomStringConvertible {
             "\(bytes) bytes with headers, and the server carries at most \(limit) (max_payload)"
         case .noRoom(let waited): "no room on the way for \(waited)"
         case .timeout(let time): "no answer within \(time)"
+        case .notRegistered: "the branch has no such agent"
         case .noTopicProxy: "no topic proxy serves it"
         case .noShadow: "the client listens on no second lane"
         case .closed: "the client is closed"

@@ -77,6 +77,11 @@ final class TopicSubscriber {
     private var socket: Socket
     /// Everything before the move has come.
     var isMarked = false
+    /// What is subscribed to here.
+    var topics: Set<String> = []
+
+    /// Whether nothing is on its way that is not to be lost.
+    var isDrained: Bool { isMarked || topics.isEmpty }
 
     init(endpoint: String, agent: String, in context: Context) throws(ZeroMQError) {
         socket = try Socket(

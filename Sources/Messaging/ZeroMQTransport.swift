@@ -50,6 +50,8 @@ public final class ZeroMQTransport: AgentTransport {
     private var unconfirmed: [UInt64: Set<String>] = [:]
     private var owedCredit = 0
     private var isAttached = false
+    /// The branch answered that it has no such agent.
+    private var isUnknown = false
     private var isMarked = false
     /// Whether the branch has passed on everything that was sent before the last outbound marker.
     public private(set) var isOutboundDrained = false
@@ -63,7 +65,8 @@ public final class ZeroMQTransport: AgentTransport {
     ///   - clock: The run's clock.
     ///   - context: Owns the sockets' I/O threads; what is unsent when the transport ends is still
     ///     sent while the context lives, or for up to a second when it ends.
-    /// - Throws: `MessagingError`, with reason `.timeout` where the branch does not answer.
+    /// - Throws: `MessagingError`, with reason `.timeout` where the branch does not answer, or
+    ///   `.notRegistered` where it answers that it has no such agent.
     public init(
         _ configuration: Configuration, clock: RunClock, in context: Context
     ) throws(MessagingError) {
@@ -107,6 +110,7 @@ public final class ZeroMQTransport: AgentTransport {
                 if let inbound = decode(frames) { early.append(inbound) }
             }
         }
+        guard !isUnknown else { throw MessagingError(attempt, .notRegistered) }
     }
 
     private func sendToProxy(
@@ -204,9 +208,13 @@ public final class ZeroMQTransport: AgentTransport {
         }
         switch envelope.kind {
         case .content:
+            // Behind a marker only after a move that was given up.
+            isMarked = false
             return .arrival(Arrival(envelope, transport: name, isCredited: true))
         case .gap: return GapNotice.inbound(envelope)
-        case .hello: isAttached = true
+        case .hello:
+            isAttached = true
+            isUnknown = (try? Value(parsing: envelope.content))?["registered"] == false
         case .marker:
             if envelope.type == Self.outboundMarker {
                 isOutboundDrained = true
@@ -241,7 +249,9 @@ public final class ZeroMQTransport: AgentTransport {
             return .malformed("from topic proxy '\(proxy)': \(error)")
         }
         switch envelope.kind {
-        case .content: return .arrival(Arrival(envelope, transport: name))
+        case .content:
+            socket.isMarked = false
+            return .arrival(Arrival(envelope, transport: name))
         case .gap: return GapNotice.inbound(envelope)
         case .marker:
             socket.isMarked = true
@@ -272,6 +282,7 @@ public final class ZeroMQTransport: AgentTransport {
             try zeroMQ(.subscribe(topic)) { () throws(ZeroMQError) in
                 let socket = try subscriber(of: proxy)
                 try socket.subscribe(to: topic)
+                socket.topics.insert(topic)
                 // The proxy answers this one. Being behind the others on the same connection, its
                 // answer says that they hold.
                 try socket.subscribe(to: confirmation(ofTicket: ticket))
@@ -306,7 +317,9 @@ public final class ZeroMQTransport: AgentTransport {
     public func unsubscribe(from topic: String) throws(MessagingError) {
         for proxy in configuration.topicProxies where proxy.mayCarry(topic) {
             try zeroMQ(.unsubscribe(topic)) { () throws(ZeroMQError) in
-                try subscriber(of: proxy).unsubscribe(from: topic)
+                let socket = try subscriber(of: proxy)
+                try socket.unsubscribe(from: topic)
+                socket.topics.remove(topic)
             }
         }
     }
@@ -329,7 +342,7 @@ public final class ZeroMQTransport: AgentTransport {
     public func beginInboundDrain() throws(MessagingError) {}
 
     /// Whether the branch's and every topic proxy's last marker came.
-    public var isInboundDrained: Bool { isMarked && subscribers.allSatisfy(\.socket.isMarked) }
+    public var isInboundDrained: Bool { isMarked && subscribers.allSatisfy(\.socket.isDrained) }
 
     /// Sends a marker behind everything; the branch sends it back.
     public func beginOutboundDrain() throws(MessagingError) {

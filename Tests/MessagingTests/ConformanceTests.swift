@@ -70,6 +70,7 @@ import Wire
         let mesh = try TestMesh(kind)
         let (a, b) = (try mesh.agent("a"), try mesh.agent("b"))
         let content = [UInt8](repeating: 0xA5, count: 20_000_000)
+        guard kind.carriesAnySize || kind.refusesAtOnce else { return }
         if kind.carriesAnySize {
             try a.client.send(to: b.client.name, type: "cloud", content: content)
             #expect(try b.client.receive(timeout: .seconds(20))?.content == content)
@@ -133,7 +134,9 @@ import Wire
             try a.client.publish(topic: tot + topic, type: "x", content: Array(topic.utf8))
         }
         let received = try b.client.receive(count: 3)
-        #expect(received.map(\.destination.name) == [".a", ".a.b", ".a.b.c"].map { tot + $0 })
+        // Of different flows, so in any order.
+        let names = received.map(\.destination.name).sorted()
+        #expect(names == [".a", ".a.b", ".a.b.c"].map { tot + $0 })
         #expect(received.allSatisfy { $0.destination == .topic($0.destination.name) })
         #expect(received.map(\.sequence) == [1, 1, 1])
         #expect(try b.client.isQuiet(after: a.client))

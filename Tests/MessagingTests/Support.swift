@@ -1,6 +1,8 @@
+import JSON
 import Messaging
 import NATS
 import Recording
+import Routing
 import Synchronization
 import Wire
 import ZeroMQ
@@ -42,9 +44,13 @@ struct TestAgent {
 /// The meshes that the conformance suite runs on.
 enum MeshKind: String, CaseIterable {
     case inProcess, zeroMQ, nats, dual
+    /// The agent `a` on ZeroMQ, all others on NATS, the proxies between them.
+    case bridged
 
     /// NATS carries up to `max_payload`.
-    var carriesAnySize: Bool { self != .nats }
+    var carriesAnySize: Bool { self != .nats && self != .bridged }
+    /// On the way through a proxy, what is too large for the other side is found only there.
+    var refusesAtOnce: Bool { self == .nats }
 }
 
 /// A mesh of one kind, with names that no other test uses.
@@ -55,13 +61,39 @@ final class TestMesh {
     let root = "r\(UInt32.random(in: 0...UInt32.max))"
     private let suffix = UInt32.random(in: 0...UInt32.max)
     private let inProcess = InProcessMesh()
-    private var nodes: TestNodes?
+    let branch: ProxyThread?
+    let topics: ProxyThread?
     private let context: Context
 
     init(_ kind: MeshKind) throws {
         self.kind = kind
         context = try Context()
-        if kind == .zeroMQ || kind == .dual { nodes = try TestNodes(prefixes: [root]) }
+        guard kind == .zeroMQ || kind == .dual || kind == .bridged else {
+            branch = nil
+            topics = nil
+            return
+        }
+        let suffix = suffix
+        let url = kind == .bridged ? try NATSServer.shared.get().url : nil
+        let agents = ["a", "b", "c"].map { agent in
+            BranchConfiguration.Agent(
+                name: "\(agent)-\(suffix)",
+                transport: kind == .bridged && agent != "a" ? .nats : .zmq)
+        }
+        branch = try ProxyThread.branch(
+            BranchConfiguration(
+                name: "core-\(suffix)", endpoint: "tcp://127.0.0.1:*", nats: url, agents: agents),
+            in: context, clock: clock)
+        topics = try ProxyThread.topics(
+            TopicConfiguration(
+                name: "topics-\(suffix)", publishEndpoint: "tcp://127.0.0.1:*",
+                subscribeEndpoint: "tcp://127.0.0.1:*", nats: url, prefixes: [root]),
+            in: context, clock: clock)
+    }
+
+    deinit {
+        branch?.stop()
+        topics?.stop()
     }
 
     var natsURL: String { get throws { try NATSServer.shared.get().url } }
@@ -72,35 +104,45 @@ final class TestMesh {
     func transport(_ agent: String, incarnation: UInt32 = 1) throws -> any AgentTransport {
         switch kind {
         case .inProcess: return try InProcessTransport(agent: name(agent), mesh: inProcess)
-        case .nats: return try NATSTransport(agent: name(agent), url: natsURL)
-        case .zeroMQ: return try zeroMQ(agent, incarnation)
+        case .nats: return try overNATS(agent)
+        case .zeroMQ: return try overZeroMQ(agent, incarnation)
+        case .bridged:
+            return agent == "a" ? try overZeroMQ(agent, incarnation) : try overNATS(agent)
         case .dual:
             return DualTransport(
-                primary: try zeroMQ(agent, incarnation),
+                primary: try overZeroMQ(agent, incarnation),
                 shadow: try NATSTransport(agent: name(agent), url: natsURL, shadowRun: run),
                 isDuplicating: true)
         }
     }
 
-    private func zeroMQ(_ agent: String, _ incarnation: UInt32) throws -> ZeroMQTransport {
-        guard let nodes else { throw NATSServer.Failure(reason: "no nodes") }
+    func overNATS(_ agent: String) throws -> NATSTransport {
+        try NATSTransport(agent: name(agent), url: natsURL)
+    }
+
+    func overZeroMQ(_ agent: String, _ incarnation: UInt32 = 1) throws -> ZeroMQTransport {
+        guard let branch, let topics else { throw NATSServer.Failure(reason: "no proxies") }
+        let proxy = TopicProxyEndpoints(
+            name: "topics", publish: topics.endpoints["publish"] ?? "",
+            subscribe: topics.endpoints["subscribe"] ?? "", prefixes: [root])
         return try ZeroMQTransport(
             .init(
-                agent: name(agent), incarnation: incarnation, branch: nodes.branch,
-                topicProxies: [nodes.topics]),
+                agent: name(agent), incarnation: incarnation,
+                branch: branch.endpoints["router"] ?? "", topicProxies: [proxy]),
             clock: clock, in: context)
     }
 
     func agent(
-        _ agent: String, incarnation: UInt32 = 1, defects: Defects? = nil
+        _ agent: String, incarnation: UInt32 = 1, over transport: (any AgentTransport)? = nil,
+        restoring state: Value? = nil, defects: Defects? = nil
     ) throws -> TestAgent {
         let recorder = MemoryRecorder()
         var options = AgentClient.Options()
         options.defects = defects
         let client = try AgentClient(
             name: name(agent), incarnation: incarnation, clock: clock,
-            transport: transport(agent, incarnation: incarnation), recorder: recorder,
-            options: options)
+            transport: transport ?? self.transport(agent, incarnation: incarnation),
+            recorder: recorder, restoring: state, options: options)
         return TestAgent(client: client, recorder: recorder, mesh: self)
     }
 }
