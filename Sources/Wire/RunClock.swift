@@ -1,7 +1,9 @@
 internal import Glibc
 
-/// The run's one clock: the machine's monotonic clock, moved to 1970 by an offset that every
-/// process of the run is given. It never runs backwards, and times of two processes compare.
+/// The run's one clock: the machine's monotonic one, moved to 1970 by the run's offset.
+///
+/// Every process of the run is given the same offset. The clock never runs backwards, and times of
+/// two processes compare.
 public struct RunClock: Sendable, Hashable {
     /// Nanoseconds from the monotonic clock's zero to 1970.
     public let offset: Int64
@@ -11,7 +13,9 @@ public struct RunClock: Sendable, Hashable {
         self.offset = offset
     }
 
-    /// A clock whose offset is read now from the real-time clock. Once a run, by its orchestrator.
+    /// A clock whose offset is read now from the real-time clock.
+    ///
+    /// Once a run, by its orchestrator.
     public static func starting() -> RunClock {
         RunClock(offset: read(CLOCK_REALTIME) - read(CLOCK_MONOTONIC))
     }

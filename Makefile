@@ -1,0 +1,38 @@
+# Everything a newcomer needs; `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help deps build test check demo format install clean
+
+PREFIX ?= /usr/local
+BIN := .build/release
+PROGRAMS := synmesh synmesh-node synmesh-guard synmesh-probe synmesh-photogrammetry
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+deps: ## Install the system packages that are missing (sudo where needed)
+	@./.ci/install-packages
+
+build: deps ## Build the release programs into .build/release/
+	swift build -c release --static-swift-stdlib
+
+test: deps ## Build and run every test
+	swift build --build-tests
+	swift test --skip-build --parallel
+
+check: deps ## What must hold before a commit: format, build without warnings, tests
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests agents
+	$(MAKE) test
+
+demo: build ## Play the first rehearsal and print its verdict
+	$(BIN)/synmesh run scenarios/first-rehearsal.yaml
+
+format: ## Format all Swift files in place
+	swift format --in-place --recursive --parallel Package.swift Sources Tests agents
+
+install: build ## Install the programs into PREFIX/bin (default /usr/local)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	cd $(BIN) && install $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+
+clean: ## Remove what was built
+	rm -rf .build

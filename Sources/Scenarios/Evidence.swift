@@ -1,0 +1,90 @@
+internal import Analysis
+internal import JSON
+internal import Recording
+internal import Supervision
+internal import Wire
+
+/// What a mesh's histories say, read while it runs or after its end.
+struct Evidence: Sendable {
+    let histories: [History]
+
+    /// Reads every history of a mesh.
+    ///
+    /// Damage is a note in the history; a file that cannot be opened at all is an error, never a
+    /// reason to judge without it.
+    static func read(_ directory: RunDirectory) async throws -> Evidence {
+        try await onDedicatedThread(named: "evidence") {
+            var histories: [History] = []
+            for path in try directory.histories() {
+                histories.append(try HistoryReader.read(path: path))
+            }
+            return Evidence(histories: histories)
+        }
+    }
+
+    /// Only what was sent within the times; annotations stay, as they say what they are about.
+    func within(_ window: ClosedRange<UInt64>) -> [History] {
+        histories.map { history in
+            var part = history
+            part.records = history.records.filter { window.contains($0.sent) }
+            return part
+        }
+    }
+
+    /// How many envelopes to or from an agent were delivered over a transport.
+    func delivered(
+        over transport: String, through agent: String, within window: ClosedRange<UInt64>
+    ) -> Int {
+        histories.reduce(0) { count, history in
+            count
+                + history.records.count { record in
+                    record.direction == .delivered && record.lane == .primary
+                        && record.transport == transport && window.contains(record.sent)
+                        && (record.agent == agent || record.identity.flow.source == agent)
+                }
+        }
+    }
+}
+
+extension Mesh {
+    /// Waits until everything that was sent has arrived, or nothing has moved for the timeout.
+    ///
+    /// The agents' own counters say when the mesh is quiet, the histories whether anything is
+    /// missing: so a slow machine is waited for, and a loss costs the timeout once.
+    func settle(
+        since start: UInt64, scope: DeliveryScope, timeout: Duration
+    ) async throws -> (evidence: Evidence, report: DeliveryReport) {
+        let clock = ContinuousClock()
+        var progressed = clock.now
+        var best = -1
+        while true {
+            await waitUntilQuiet(timeout: timeout)
+            let evidence = try await Evidence.read(place.directory)
+            var scope = scope
+            scope.window = start...context.clock.now
+            let report = Delivery.check(evidence.histories, in: scope)
+            if report.counts.deviations.lost == 0 { return (evidence, report) }
+            if report.counts.delivered > best {
+                best = report.counts.delivered
+                progressed = clock.now
+            } else if progressed.duration(to: clock.now) > timeout {
+                return (evidence, report)
+            }
+        }
+    }
+
+    private func waitUntilQuiet(timeout: Duration) async {
+        let clock = ContinuousClock()
+        let deadline = clock.now + timeout
+        var last: [String: Value] = [:]
+        while clock.now < deadline {
+            let now = await agentStatuses()
+            let isBusy = now.values.contains { status in
+                status["loading"]?.bool == true || (status["held"]?.integer ?? 0) > 0
+            }
+            if !isBusy, now == last { return }
+            last = now
+            try? await clock.sleep(for: .milliseconds(50))
+        }
+    }
+}

@@ -1,0 +1,91 @@
+internal import Analysis
+internal import JSON
+internal import Supervision
+internal import Topologies
+internal import Wire
+
+/// The faults of a run: applied when they are due, healed, and remembered for the verdict.
+actor Faults {
+    struct Record: Sendable {
+        var id: String
+        var fault: Scenario.ScheduledFault
+        var started: UInt64
+        var healed: UInt64?
+    }
+
+    private let mesh: Mesh
+    private(set) var records: [Record] = []
+    /// What could not be applied: a rehearsal without its fault proves nothing.
+    private(set) var failures: [String] = []
+
+    init(in mesh: Mesh) { self.mesh = mesh }
+
+    /// Applies the faults at their times, counted from now; returns when the last is healed.
+    func play(_ faults: [Scenario.ScheduledFault]) async {
+        await withTaskGroup { group in
+            for fault in faults { group.addTask { await self.play(fault) } }
+        }
+    }
+
+    private func play(_ fault: Scenario.ScheduledFault) async {
+        let clock = ContinuousClock()
+        do { try await clock.sleep(for: fault.after) } catch { return }
+        let context = mesh.context
+        let process = mesh.place.process(fault.target)
+        let index = records.count
+        let id = "\(fault.kind.rawValue)-\(index + 1)"
+        let incarnation = mesh.book.incarnation(of: fault.target)
+        records.append(Record(id: id, fault: fault, started: context.clock.now))
+        context.report("  fault \(id): \(fault.kind.rawValue) \(fault.target)")
+        context.note("fault", ["id": .string(id), "target": .string(process)])
+        do {
+            switch fault.kind {
+            case .kill:
+                try await context.supervisor.kill(process, fault: id)
+                await waitForReturn(of: fault.target, after: incarnation)
+                if mesh.book.incarnation(of: fault.target) == incarnation { return }
+            case .stop:
+                try await context.supervisor.pause(process, fault: id)
+                // Cancelled or not, a paused process is let go: no fault without a heal.
+                try? await clock.sleep(for: fault.duration ?? .zero)
+                try await context.supervisor.resume(process)
+            }
+            records[index].healed = context.clock.now
+            context.note("healed", ["id": .string(id)])
+        } catch {
+            failures.append("fault \(id) could not be applied to \(fault.target): \(error)")
+        }
+    }
+
+    /// A part with a restart policy heals by coming back; one without stays as it is.
+    private func waitForReturn(of part: String, after incarnation: UInt32) async {
+        let deadline = ContinuousClock.now + .seconds(10)
+        while ContinuousClock.now < deadline, await mesh.breakage == nil, !Task.isCancelled {
+            if mesh.book.incarnation(of: part) > incarnation, mesh.book.isReady(part) { return }
+            try? await ContinuousClock().sleep(for: .milliseconds(10))
+        }
+    }
+
+    /// What each fault reached and when, for the checkers.
+    ///
+    /// A fault on an agent touches what goes to or from it; one on a proxy or a server everything.
+    var windows: [FaultWindow] {
+        records.map { record in
+            let isAgent = mesh.topology.agent(named: record.fault.target) != nil
+            return FaultWindow(
+                id: record.id, kind: record.fault.kind.rawValue, target: record.fault.target,
+                started: record.started, healed: record.healed,
+                reach: isAgent ? .agents([record.fault.target]) : .everything)
+        }
+    }
+
+    func reports(touched: [String: Int]) -> [FaultReport] {
+        records.map { record in
+            FaultReport(
+                id: record.id, kind: record.fault.kind.rawValue, target: record.fault.target,
+                startedMilliseconds: mesh.context.milliseconds(at: record.started),
+                healedMilliseconds: record.healed.map { mesh.context.milliseconds(at: $0) },
+                touched: touched[record.id] ?? 0)
+        }
+    }
+}

@@ -1,0 +1,91 @@
+internal import JSON
+internal import Topologies
+internal import Wire
+
+/// The loads of a step, from the first message of each agent to its last.
+///
+/// Messages of an agent are numbered through the whole run, so that contents never repeat and do
+/// not depend on how a load was cut by a move.
+actor Loads {
+    private let mesh: Mesh
+    private let timeout: Duration
+    private var next: [String: Int] = [:]
+    /// What could not be sent, and why.
+    private var failures: [String] = []
+
+    init(of mesh: Mesh, timeout: Duration) {
+        self.mesh = mesh
+        self.timeout = timeout
+    }
+
+    /// Sends the shares of all loads at the same time, and returns when the last has ended.
+    ///
+    /// - Parameters:
+    ///   - loads: what each agent sends
+    ///   - thirds: how much of each count this is, as a range of its thirds
+    func send(_ loads: [Scenario.Load], thirds: Range<Int> = 0..<3) async {
+        await withTaskGroup { group in
+            for load in loads {
+                for agent in mesh.topology.agents(referredToAs: load.agent) {
+                    let first = load.count * thirds.lowerBound / 3
+                    let count = load.count * thirds.upperBound / 3 - first
+                    group.addTask { await self.send(load, by: agent.name, count: count) }
+                }
+            }
+        }
+    }
+
+    /// What could not be sent since the last time this was asked.
+    func takeFailures() -> [String] {
+        defer { failures = [] }
+        return failures
+    }
+
+    private func send(_ load: Scenario.Load, by agent: String, count: Int) async {
+        let start = next[agent, default: 0]
+        next[agent] = start + count
+        var position = start
+        let end = start + count
+        let deadline = ContinuousClock.now + timeout
+        while position < end {
+            guard await waitUntilUp(agent, deadline: deadline) else {
+                failures.append("\(agent) was not up to send its load")
+                return
+            }
+            do {
+                let answer = try await mesh.command(
+                    "load", to: agent, load.arguments(start: position, count: end - position),
+                    timeout: .seconds(max(1, (deadline - .now).components.seconds)))
+                let sent = Int(answer["sent"]?.integer ?? 0)
+                position += sent
+                // A drained agent answers with what it had sent; its next incarnation goes on.
+                if sent == 0, mesh.book.isSettled(agent) {
+                    failures.append("\(agent) sent nothing of its load")
+                    return
+                }
+            } catch {
+                if Task.isCancelled { return }
+                failures.append("the load of \(agent) ended: \(error)")
+                return
+            }
+        }
+    }
+
+    private func waitUntilUp(_ agent: String, deadline: ContinuousClock.Instant) async -> Bool {
+        while !mesh.book.isSettled(agent) {
+            if ContinuousClock.now > deadline || Task.isCancelled { return false }
+            try? await ContinuousClock().sleep(for: .milliseconds(5))
+        }
+        return true
+    }
+}
+
+extension MeshBook {
+    /// Whether the agent is ready and is not being moved.
+    func isSettled(_ agent: String) -> Bool {
+        withLock { book in
+            book.ready[agent] != nil && book.ready[agent] == book.incarnations[agent]
+                && !book.moving.contains(agent)
+        }
+    }
+}

@@ -1,0 +1,124 @@
+internal import Control
+internal import JSON
+internal import Recording
+internal import Supervision
+internal import Topologies
+internal import Wire
+
+/// Agents: how they are started and spoken to.
+extension Mesh {
+    func start(_ agent: Agent) async throws {
+        let (context, place, topology, book) = (context, place, topology, book)
+        let endpoint = control.endpoint
+        do {
+            try await context.supervisor.spawn(place.process(agent.name)) { incarnation in
+                Mesh.specification(
+                    of: agent, in: topology, incarnation: incarnation, book: book, place: place,
+                    context: context, control: endpoint)
+            }
+            try await waitUntilUp(agent, incarnation: 1)
+        } catch {
+            throw EnvironmentError(
+                "could not start the agent '\(agent.name)'", reason: "\(error)",
+                remedy: "See \(place.directory.processLogPath(name: agent.name)).")
+        }
+        context.report("  \(place.process(agent.name)) ready")
+    }
+
+    /// Waits for the agent's own word; one that knows no control plane is up when it runs.
+    func waitUntilUp(_ agent: Agent, incarnation: UInt32) async throws {
+        guard agent.kind != nil else {
+            book.withLock { book in
+                book.ready[agent.name] = incarnation
+                book.incarnations[agent.name] = incarnation
+            }
+            return
+        }
+        try await waitUntilReady(agent.name, role: "agent", incarnation: incarnation)
+    }
+
+    func command(
+        _ name: String, to agent: String, _ arguments: Value = [:],
+        timeout: Duration = .seconds(5)
+    ) async throws -> Value {
+        let child = ChildID(role: "agent", name: agent, incarnation: book.incarnation(of: agent))
+        return try await control.command(name, to: child, arguments: arguments, timeout: timeout)
+    }
+
+    /// The agents that listen to commands: those of ours.
+    nonisolated var speaking: [Agent] { topology.agents.filter { $0.kind != nil } }
+
+    /// What every agent says of itself; those that are down or silent are left out.
+    func agentStatuses() async -> [String: Value] {
+        await withTaskGroup { group in
+            for agent in speaking where book.isReady(agent.name) {
+                group.addTask {
+                    (agent.name, try? await self.command("status", to: agent.name))
+                }
+            }
+            return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+        }
+    }
+
+    /// What every agent that is up has to show for its work, each in the words of its kind.
+    func results() async -> [String: Value] {
+        await withTaskGroup { group in
+            for agent in speaking where book.isReady(agent.name) {
+                group.addTask {
+                    (agent.name, try? await self.command("result", to: agent.name))
+                }
+            }
+            return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+        }
+    }
+
+    private static func specification(
+        of agent: Agent, in topology: Topology, incarnation: UInt32, book: MeshBook,
+        place: MeshPlace, context: RunContext, control: String
+    ) -> ProcessSpecification {
+        let (transport, state, router, proxies) = book.withLock { book in
+            (
+                book.agents[agent.name]?.transport ?? agent.transport,
+                book.agents[agent.name]?.statePath,
+                book.endpoints[agent.branch]?["router"] ?? "",
+                topology.topicProxies.map { proxy -> Value in
+                    let bound = book.endpoints[proxy.name]
+                    return [
+                        "name": .string(proxy.name),
+                        "publish": .string(bound?["publish"] ?? ""),
+                        "subscribe": .string(bound?["subscribe"] ?? ""),
+                        "prefixes": .array(proxy.prefixes.map { .string($0) }),
+                    ]
+                }
+            )
+        }
+        var environment = environment(
+            of: agent.name, incarnation: incarnation, context: context, place: place,
+            control: control)
+        environment["SYNMESH_KIND"] = agent.kind
+        environment["SYNMESH_TRANSPORT"] = transport.rawValue
+        environment["SYNMESH_BRANCH_ENDPOINT"] = router
+        environment["SYNMESH_NATS_URL"] = book.url(of: topology.server(of: agent)?.name).string
+        environment["SYNMESH_TOPIC_PROXIES"] = Value.array(proxies).canonical
+        environment["SYNMESH_SETTINGS"] = agent.settings.canonical
+        environment["SYNMESH_STATE"] = state
+        let launch = agent.launch(on: transport)
+        environment.merge(launch?.environment ?? [:]) { _, own in own }
+        var executable = context.programs + "/synmesh-probe"
+        var arguments: [String] = []
+        var directory: String?
+        switch launch?.program {
+        case .builtIn(let program): executable = context.programs + "/" + program
+        case .command(let words):
+            executable = words.first ?? ""
+            arguments = Array(words.dropFirst())
+            directory = topology.directory
+        case nil: break
+        }
+        return ProcessSpecification(
+            executable: executable, arguments: arguments, environment: environment,
+            workingDirectory: directory,
+            logPath: place.directory.processLogPath(name: agent.name),
+            showsOnConsole: context.options.showsOutput, restart: agent.restart.supervision)
+    }
+}

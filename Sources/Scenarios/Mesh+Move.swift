@@ -1,0 +1,177 @@
+internal import Analysis
+internal import Foundation
+internal import JSON
+internal import Recording
+internal import Supervision
+internal import Topologies
+internal import Wire
+
+/// The move of an agent to another transport by drained restart.
+///
+/// The home proxy and the topic proxies keep what comes for the agent before it stops, and give it
+/// to the next incarnation, which has the receiver's marks of the last: what overlaps is dropped by
+/// identity, what would be missing is kept. So the move loses nothing, and costs the window in
+/// which the agent is down.
+extension Mesh {
+    struct Move: Sendable {
+        var report: MoveReport
+        /// Whether the agent is where it was to go.
+        var isDone: Bool
+    }
+
+    func move(_ name: String, to target: Transport) async -> Move {
+        let clock = ContinuousClock()
+        let began = clock.now
+        let origin = book.transport(of: name)
+        routeEpoch += 1
+        let epoch = routeEpoch
+        var report = MoveReport(
+            agent: name, from: origin.rawValue, to: target.rawValue, strategy: .restart,
+            pauseMicroseconds: 0, windowMilliseconds: 0, durationMilliseconds: 0, inFlight: 0,
+            outcome: "moved")
+        guard let agent = topology.agent(named: name), origin != target else {
+            report.outcome = "unchanged"
+            return Move(report: report, isDone: origin == target)
+        }
+        context.note("move", ["agent": .string(name), "to": .string(target.rawValue)])
+        book.withLock { _ = $0.moving.insert(name) }
+        defer { book.withLock { _ = $0.moving.remove(name) } }
+        let topics = await subscriptions(of: agent)
+        var failure: (step: String, reason: String)?
+
+        do {
+            try await hold(agent, topics: topics)
+        } catch {
+            failure = ("hold", "\(error)")
+        }
+        let downSince = clock.now
+        var isUp = true
+        if failure == nil {
+            await park(agent, on: target)
+            isUp = false
+            do {
+                try await respawn(agent)
+                isUp = true
+            } catch {
+                failure = ("start", "\(error)")
+            }
+        }
+        if !isUp {
+            // The other side did not take it: bring it back where it was, which still works.
+            book.withLock { $0.agents[name]?.transport = origin }
+            do {
+                try await respawn(agent)
+            } catch {
+                report.outcome = "lost: \(error)"
+            }
+        }
+        let side = book.transport(of: name)
+        do {
+            report.inFlight = try await release(agent, to: side, topics: topics, epoch: epoch)
+        } catch {
+            failure = failure ?? ("release", "\(error)")
+        }
+        let window = downSince.duration(to: clock.now)
+        report.windowMilliseconds = window.wholeMilliseconds
+        report.pauseMicroseconds = Int(window / .microseconds(1))
+        report.durationMilliseconds = began.duration(to: clock.now).wholeMilliseconds
+        if let failure {
+            report.failedStep = failure.step
+            if report.outcome == "moved" { report.outcome = "reverted: \(failure.reason)" }
+        }
+        context.note(
+            "moved",
+            [
+                "agent": .string(name), "on": .string(side.rawValue),
+                "window_ms": Value(report.windowMilliseconds),
+                "outcome": .string(report.outcome),
+            ])
+        return Move(report: report, isDone: failure == nil)
+    }
+
+    /// What the agent says that it is subscribed to; where it cannot say, what its entry does.
+    private func subscriptions(of agent: Agent) async -> [String] {
+        let status = try? await command("status", to: agent.name)
+        return status?["subscriptions"]?.array?.compactMap(\.string) ?? agent.subscribedTopics
+    }
+
+    private func proxies(of topics: [String]) -> [TopicProxy] {
+        topology.topicProxies.filter { proxy in
+            topics.contains { topology.topicProxy(for: $0)?.name == proxy.name }
+        }
+    }
+
+    private func hold(_ agent: Agent, topics: [String]) async throws {
+        let arguments: Value = [
+            "agent": .string(agent.name), "topics": .array(topics.map { .string($0) }),
+        ]
+        _ = try await command("hold", toNode: agent.branch, role: "branch", arguments)
+        for proxy in proxies(of: topics) {
+            _ = try await command("hold", toNode: proxy.name, role: "topics", arguments)
+        }
+    }
+
+    /// Has the agent finish and end, and keeps what its next incarnation needs.
+    ///
+    /// An agent that is dead, or too sick to answer, is restarted without its state.
+    private func park(_ agent: Agent, on target: Transport) async {
+        let process = place.process(agent.name)
+        var state: Value?
+        if agent.kind != nil, book.isReady(agent.name) {
+            state = try? await command(
+                "drain", to: agent.name, timeout: .seconds(15))["state"]
+        }
+        try? await context.supervisor.expectExit(process)
+        if state != nil {
+            _ = try? await command("stop", to: agent.name)
+            _ = try? await context.supervisor.waitExit(process, timeout: .seconds(5))
+        }
+        _ = try? await context.supervisor.stop(process)
+        let next = book.incarnation(of: agent.name) + 1
+        let path = "\(place.directory.processesPath)/\(agent.name).\(next).state.json"
+        var isKept = false
+        if let state {
+            do {
+                try Data((state.canonical + "\n").utf8).write(to: URL(filePath: path))
+                isKept = true
+            } catch {
+                context.report("  \(agent.name) moves without its state: \(error)")
+            }
+        }
+        let statePath = isKept ? path : nil
+        book.withLock { book in
+            book.agents[agent.name]?.transport = target
+            book.agents[agent.name]?.statePath = statePath
+        }
+    }
+
+    private func respawn(_ agent: Agent) async throws {
+        let running = try await context.supervisor.respawn(place.process(agent.name))
+        book.withLock { $0.incarnations[agent.name] = running.incarnation }
+        do {
+            try await waitUntilUp(agent, incarnation: running.incarnation)
+        } catch {
+            _ = try? await context.supervisor.stop(place.process(agent.name))
+            throw error
+        }
+    }
+
+    private func release(
+        _ agent: Agent, to transport: Transport, topics: [String], epoch: UInt64
+    ) async throws -> Int {
+        let arguments: Value = [
+            "agent": .string(agent.name), "transport": .string(transport.rawValue),
+            "epoch": Value(epoch),
+        ]
+        var released = 0
+        let answer = try await command(
+            "release", toNode: agent.branch, role: "branch", arguments, timeout: .seconds(10))
+        released += Int(answer["released"]?.integer ?? 0)
+        for proxy in proxies(of: topics) {
+            let answer = try await command(
+                "release", toNode: proxy.name, role: "topics", arguments, timeout: .seconds(10))
+            released += Int(answer["released"]?.integer ?? 0)
+        }
+        return released
+    }
+}

@@ -1,0 +1,182 @@
+internal import Control
+internal import Foundation
+internal import JSON
+internal import Recording
+internal import Supervision
+internal import Topologies
+internal import Wire
+
+/// Proxies: how they are configured, started, linked and, after a crash, put back.
+extension Mesh {
+    static let readyTimeout = Duration.seconds(15)
+
+    func start(_ branch: Branch) async throws {
+        try await startNode(branch.name, role: "branch") { [topology, context, book] in
+            let bound = book.withLock { $0.endpoints[branch.name]?["router"] }
+            return [
+                "name": .string(branch.name),
+                "endpoint": .string(
+                    bound ?? branch.endpoint?.resolved(in: context.runtime)
+                        ?? "tcp://127.0.0.1:*"),
+                "nats": book.url(of: branch.server),
+                "routing_report_ms": Value(branch.routingReport.wholeMilliseconds),
+                "queue_messages": Value(branch.queueMessages),
+                "queue_bytes": Value(branch.queueBytes),
+                "agents": .array(
+                    topology.agents.filter { $0.branch == branch.name }.map { agent in
+                        [
+                            "name": .string(agent.name),
+                            "transport": .string(book.transport(of: agent.name).rawValue),
+                            "wire": .string(agent.wire.rawValue),
+                        ]
+                    }),
+            ]
+        }
+        guard let endpoint = book.withLock({ $0.endpoints[branch.name]?["router"] }) else {
+            throw EnvironmentError(
+                "could not start the branch '\(branch.name)'",
+                reason: "it did not say where it is bound")
+        }
+        try await onDedicatedThread(named: "hello-probe") {
+            try helloProbe(endpoint: endpoint, timeout: .seconds(5))
+        }
+        context.report("  \(place.process(branch.name)) ready at \(endpoint)")
+    }
+
+    func start(_ proxy: TopicProxy) async throws {
+        try await startNode(proxy.name, role: "topics") { [context, book] in
+            let bound = book.withLock { $0.endpoints[proxy.name] }
+            let any = "tcp://127.0.0.1:*"
+            return [
+                "name": .string(proxy.name),
+                "publish_endpoint": .string(
+                    bound?["publish"] ?? proxy.publish?.resolved(in: context.runtime) ?? any),
+                "subscribe_endpoint": .string(
+                    bound?["subscribe"] ?? proxy.subscribe?.resolved(in: context.runtime) ?? any),
+                "nats": book.url(of: proxy.server),
+                "prefixes": .array(proxy.prefixes.map { .string($0) }),
+                "stall_timeout_ms": Value(proxy.stallTimeout.wholeMilliseconds),
+            ]
+        }
+        context.report("  \(place.process(proxy.name)) ready")
+    }
+
+    /// Tells each branch where the branches are that it is linked to, and who lives there.
+    func linkBranches() async throws {
+        for branch in topology.branches where !branch.links.isEmpty {
+            try await link(branch)
+        }
+    }
+
+    private func link(_ branch: Branch) async throws {
+        let peers = branch.links.map { peer -> Value in
+            let agents = topology.agents.filter { $0.branch == peer }
+            return [
+                "name": .string(peer),
+                "endpoint": .string(book.withLock { $0.endpoints[peer]?["router"] } ?? ""),
+                "agents": .array(agents.map { .string($0.name) }),
+            ]
+        }
+        _ = try await command(
+            "link", toNode: branch.name, role: "branch", ["peers": .array(peers)])
+    }
+
+    /// Waits for an incarnation that the supervisor restarted, and tells it what it must know.
+    ///
+    /// Its configuration, made anew, already has the registry and the endpoint that was bound.
+    func restore(_ part: String, incarnation: UInt32) {
+        let role: String
+        if topology.branch(named: part) != nil {
+            role = "branch"
+        } else if topology.topicProxies.contains(where: { $0.name == part }) {
+            role = "topics"
+        } else if topology.agent(named: part) != nil {
+            role = "agent"
+        } else {
+            return
+        }
+        Task {
+            do {
+                try await self.waitUntilReady(part, role: role, incarnation: incarnation)
+                if let branch = self.topology.branch(named: part), !branch.links.isEmpty {
+                    try await self.link(branch)
+                }
+            } catch {
+                self.context.report("  \(part) did not come back: \(error)")
+            }
+        }
+    }
+
+    func waitUntilReady(_ part: String, role: String, incarnation: UInt32) async throws {
+        let ready = try await control.waitReady(
+            role: role, name: part, incarnation: incarnation, timeout: Self.readyTimeout)
+        book.withLock { book in
+            if !ready.endpoints.isEmpty { book.endpoints[part] = ready.endpoints }
+            book.ready[part] = incarnation
+            book.incarnations[part] = incarnation
+        }
+        for endpoint in ready.endpoints.values {
+            if let port = Self.port(of: endpoint) { remember(port: port) }
+        }
+        context.note("ready", ["process": .string(place.process(part))])
+    }
+
+    func command(
+        _ name: String, toNode node: String, role: String, _ arguments: Value,
+        timeout: Duration = .seconds(5)
+    ) async throws -> Value {
+        let child = ChildID(role: role, name: node, incarnation: book.incarnation(of: node))
+        return try await control.command(name, to: child, arguments: arguments, timeout: timeout)
+    }
+
+    private func startNode(
+        _ name: String, role: String, configuration: @escaping @Sendable () -> Value
+    ) async throws {
+        let path = "\(place.directory.processesPath)/\(name).json"
+        let (context, place, control) = (context, place, control.endpoint)
+        try await context.supervisor.spawn(place.process(name)) { incarnation in
+            // A node without its file ends with an error that is in its log.
+            try? Data((configuration().canonical + "\n").utf8).write(to: URL(filePath: path))
+            return ProcessSpecification(
+                executable: context.programs + "/synmesh-node", arguments: [role, path],
+                environment: Mesh.environment(
+                    of: name, incarnation: incarnation, context: context, place: place,
+                    control: control),
+                logPath: place.directory.processLogPath(name: name),
+                showsOnConsole: context.options.showsOutput,
+                restart: RestartPolicy(.onFailure))
+        }
+        do {
+            try await waitUntilReady(name, role: role, incarnation: 1)
+        } catch {
+            throw EnvironmentError(
+                "could not start the proxy '\(name)'", reason: "\(error)",
+                remedy: "See \(place.directory.processLogPath(name: name)).")
+        }
+    }
+
+    /// The environment that every child of the mesh gets.
+    static func environment(
+        of name: String, incarnation: UInt32, context: RunContext, place: MeshPlace,
+        control: String
+    ) -> [String: String] {
+        [
+            "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin",
+            "SYNMESH_RUN": context.run,
+            "SYNMESH_NAME": name,
+            "SYNMESH_INCARNATION": String(incarnation),
+            "SYNMESH_CONTROL": control,
+            "SYNMESH_CLOCK_OFFSET": String(context.clock.offset),
+            "SYNMESH_SEED": String(context.seed),
+            "SYNMESH_HISTORY": place.directory.historyPath(
+                process: name, incarnation: incarnation),
+        ]
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds, rounded down.
+    var wholeMilliseconds: Int {
+        Int(components.seconds) * 1_000 + Int(components.attoseconds / 1_000_000_000_000_000)
+    }
+}

@@ -1,0 +1,206 @@
+internal import Control
+internal import JSON
+internal import Recording
+internal import Supervision
+internal import Synchronization
+internal import Topologies
+internal import Wire
+
+/// A mesh that runs: its processes, what they are told, and which of them are up.
+///
+/// Processes start in the order servers, proxies, agents by their dependencies; each must be ready
+/// in its own protocol before the next floor starts.
+actor Mesh {
+    let topology: Topology
+    let place: MeshPlace
+    let context: RunContext
+    let control: ControlServer
+    let book = MeshBook()
+    var servers: [String: NATSServerProcess] = [:]
+    /// TCP ports that the mesh listened on, for the certificate that they are free again.
+    private(set) var ports: Set<UInt16> = []
+    private var watcher: Task<Void, Never>?
+    /// Why the mesh cannot carry what it should any more: a part ended and does not come back.
+    private(set) var breakage: String?
+    private var breakageWaiters: [CheckedContinuation<Void, Never>] = []
+    /// Raised with every move, so that late words of an earlier one are known as such.
+    var routeEpoch: UInt64 = 0
+
+    /// A mesh that is not started yet.
+    ///
+    /// All agents are on `transport`, or where that is `nil`, each where its entry says.
+    init(
+        _ topology: Topology, at place: MeshPlace, transport: Transport? = nil, context: RunContext
+    ) throws {
+        self.topology = topology
+        self.place = place
+        self.context = context
+        try place.directory.create()
+        let name = place.label.isEmpty ? "control" : place.label
+        control = try ControlServer(endpoint: "ipc://\(context.runtime)/\(name)")
+        book.withLock { book in
+            for agent in topology.agents {
+                book.agents[agent.name] = MeshBook.AgentEntry(
+                    transport: transport ?? agent.transport)
+            }
+        }
+    }
+
+    /// Starts everything and returns when all of it is ready.
+    func start() async throws {
+        let events = context.supervisor.events()
+        watcher = Task { [weak self] in
+            for await event in events { await self?.heed(event) }
+        }
+        for server in topology.servers {
+            let process = NATSServerProcess(server, mesh: place, context: context)
+            servers[server.name] = process
+            try await process.start()
+            let url = process.url
+            book.withLock { $0.urls[server.name] = url }
+            if let port = process.url.flatMap(Self.port(of:)) { ports.insert(port) }
+            context.report("  \(place.process(server.name)) ready at \(process.url ?? "")")
+        }
+        for branch in topology.branches { try await start(branch) }
+        for proxy in topology.topicProxies { try await start(proxy) }
+        try await linkBranches()
+        for level in topology.startOrder {
+            try await withThrowingTaskGroup { group in
+                for agent in level {
+                    group.addTask { try await self.start(agent) }
+                }
+                try await group.waitForAll()
+            }
+        }
+    }
+
+    /// Has every part end by itself in order: agents, then proxies, so that all histories close.
+    func stop() async {
+        watcher?.cancel()
+        let agents = topology.agents.map(\.name)
+        let nodes = topology.branches.map(\.name) + topology.topicProxies.map(\.name)
+        for names in [agents, nodes, topology.servers.map(\.name)] {
+            await withTaskGroup { group in
+                for name in names {
+                    group.addTask {
+                        // What ended already has its report; what survives is in the certificate.
+                        _ = try? await self.context.supervisor.stop(self.place.process(name))
+                    }
+                }
+            }
+        }
+        control.close()
+        for waiter in breakageWaiters { waiter.resume() }
+        breakageWaiters = []
+    }
+
+    /// Returns when the mesh is broken or stopped.
+    func waitForBreakage() async {
+        if breakage != nil { return }
+        await withCheckedContinuation { breakageWaiters.append($0) }
+    }
+
+    func remember(port: UInt16) { ports.insert(port) }
+
+    /// Forgets a breakage that a rollback has dealt with.
+    func forgetBreakage() { breakage = nil }
+
+    private func heed(_ event: ProcessEvent) {
+        switch event {
+        case .started(let running):
+            guard let part = place.part(running.name) else { return }
+            context.note(
+                "started",
+                [
+                    "process": .string(running.name), "pid": Value(running.process),
+                    "incarnation": Value(running.incarnation),
+                ])
+            book.withLock { $0.incarnations[part] = running.incarnation }
+            if running.incarnation > 1 { restore(part, incarnation: running.incarnation) }
+        case .exited(let report):
+            guard let part = place.part(report.name) else { return }
+            context.note(
+                "exited",
+                ["process": .string(report.name), "reason": .string(report.description)])
+            forget(part, incarnation: report.incarnation)
+            if report.attribution != .us {
+                context.report("  \(report.description)")
+                if restartPolicy(of: part) == .never { declareBroken(because: report.description) }
+            }
+        case .givenUp(let name, let reason):
+            guard place.part(name) != nil else { return }
+            declareBroken(because: "\(name) is given up: \(reason)")
+        case .restarting(let name, _, _), .paused(let name, _), .resumed(let name):
+            guard place.part(name) != nil else { return }
+            context.note("process", ["process": .string(name), "what": .string("\(event)")])
+        }
+    }
+
+    private func declareBroken(because reason: String) {
+        if breakage == nil { breakage = reason }
+        for waiter in breakageWaiters { waiter.resume() }
+        breakageWaiters = []
+    }
+
+    private func forget(_ part: String, incarnation: UInt32) {
+        for role in ["agent", "branch", "topics"] {
+            control.forget(ChildID(role: role, name: part, incarnation: incarnation))
+        }
+        book.withLock { $0.ready[part] = nil }
+    }
+
+    private func restartPolicy(of part: String) -> Topologies.RestartPolicy.Condition {
+        if let agent = topology.agent(named: part) { return agent.restart.condition }
+        if let server = topology.server(named: part) { return server.restart.condition }
+        return .onFailure
+    }
+
+    static func port(of endpoint: String) -> UInt16? {
+        guard endpoint.contains("://"), let colon = endpoint.lastIndex(of: ":") else { return nil }
+        return UInt16(endpoint[endpoint.index(after: colon)...])
+    }
+}
+
+/// What is known of the parts; shared with the closures that the supervisor calls for a restart.
+final class MeshBook: Sendable {
+    struct AgentEntry {
+        var transport: Transport
+        /// The handover state for the next incarnation, as a file's path.
+        var statePath: String?
+        var routeEpoch: UInt64 = 0
+    }
+
+    struct State {
+        var agents: [String: AgentEntry] = [:]
+        var incarnations: [String: UInt32] = [:]
+        /// The incarnation of each part that has said it is ready.
+        var ready: [String: UInt32] = [:]
+        /// Where each proxy is bound: by its name, then by the socket's.
+        var endpoints: [String: [String: String]] = [:]
+        /// Agents that are being moved: down on purpose.
+        var moving: Set<String> = []
+        /// Where each NATS server answers.
+        var urls: [String: String] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    func withLock<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
+        state.withLock { body(&$0) }
+    }
+
+    /// A server's URL as a configuration has it: `null` where there is no server.
+    func url(of server: String?) -> Value {
+        server.flatMap { name in withLock { $0.urls[name] } }.map(Value.string) ?? .null
+    }
+
+    func transport(of agent: String) -> Transport {
+        withLock { $0.agents[agent]?.transport } ?? .zmq
+    }
+
+    func incarnation(of part: String) -> UInt32 { withLock { $0.incarnations[part] } ?? 1 }
+
+    func isReady(_ part: String) -> Bool {
+        withLock { $0.ready[part] != nil && $0.ready[part] == $0.incarnations[part] }
+    }
+}

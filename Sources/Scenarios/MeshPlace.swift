@@ -1,0 +1,28 @@
+internal import Recording
+
+/// Where one mesh of a run is: the run's own, or one of a twin's two.
+struct MeshPlace: Sendable, Hashable {
+    /// Empty for the run's own mesh.
+    let label: String
+    /// Its histories and logs.
+    let directory: RunDirectory
+
+    init(of context: RunContext) {
+        label = ""
+        directory = context.directory
+    }
+
+    init(twin label: String, of context: RunContext) {
+        self.label = label
+        directory = RunDirectory("\(context.directory.path)/\(label)")
+    }
+
+    /// The supervisor's name for a part: unique in the run.
+    func process(_ part: String) -> String { label.isEmpty ? part : "\(label).\(part)" }
+
+    /// The part that a process of this mesh is, or `nil` where it is none of its processes.
+    func part(_ process: String) -> String? {
+        guard !label.isEmpty else { return process.contains(".") ? nil : process }
+        return process.hasPrefix(label + ".") ? String(process.dropFirst(label.count + 1)) : nil
+    }
+}

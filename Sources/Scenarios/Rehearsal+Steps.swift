@@ -1,0 +1,223 @@
+internal import Analysis
+internal import JSON
+internal import Recording
+internal import Topologies
+internal import Wire
+
+/// How each kind of step is played and judged.
+extension Rehearsal {
+    func play(_ step: Scenario.Step) async throws -> StepVerdict {
+        switch step.action {
+        case .baseline:
+            return try await stage(step, named: "baseline")
+        case .dual:
+            return try await playDual(step)
+        case .twin:
+            return try await playTwin(step)
+        case .canary(let agent):
+            return try await playMoves(step, of: topology.agents(referredToAs: agent).map(\.name))
+        case .rollout(let order):
+            let named = order.flatMap { topology.agents(referredToAs: $0).map(\.name) }
+            return try await playMoves(step, of: order.isEmpty ? unmoved() : named)
+        case .cutover:
+            return try await playCutover(step)
+        case .rollback:
+            return try await stage(step, named: "rollback") {
+                try await self.rollBack()
+            }
+        }
+    }
+
+    /// Agents that are on ZeroMQ and can run on NATS, in the topology's order.
+    private func unmoved() -> [String] {
+        topology.agents.filter { agent in
+            agent.transport == .zmq && !moved.contains(agent.name)
+                && agent.launch(on: .nats) != nil
+        }.map(\.name)
+    }
+
+    /// Moves agents one by one, each under load and judged before the next.
+    private func playMoves(_ step: Scenario.Step, of agents: [String]) async throws -> StepVerdict {
+        var verdicts: [StepVerdict] = []
+        for agent in agents where !moved.contains(agent) {
+            let verdict = try await stage(
+                step, named: "\(step.action.kind) \(agent)", through: agent
+            ) { try await self.move(agent, to: .nats) }
+            verdicts.append(verdict)
+            if verdict.verdict != .pass || Task.isCancelled { break }
+        }
+        guard !verdicts.isEmpty else {
+            return add(
+                StepVerdict(.inconclusive, reason: "There was no agent left to move."),
+                named: step.action.kind, kind: step.action.kind, started: context.clock.now)
+        }
+        return .composed(of: verdicts)
+    }
+
+    private func playCutover(_ step: Scenario.Step) async throws -> StepVerdict {
+        let verdict = try await stage(step, named: "cutover") {
+            for agent in self.unmoved() { try await self.move(agent, to: .nats) }
+        }
+        hasCutOver = verdict.verdict == .pass
+        return verdict
+    }
+
+    func move(_ agent: String, to target: Transport) async throws {
+        let mesh = try await runningMesh().mesh
+        let result = await mesh.move(agent, to: target)
+        moves.append(result.report)
+        context.report(
+            "  \(agent) \(result.report.from) -> \(result.report.to): \(result.report.outcome)"
+                + ", window \(result.report.windowMilliseconds) ms")
+        if target == .nats, result.isDone { moved.append(agent) }
+        if target == .zmq, mesh.book.transport(of: agent) == .zmq {
+            moved.removeAll { $0 == agent }
+        }
+        guard result.isDone else {
+            throw MoveFailure(
+                reason: "\(agent) could not be moved: \(result.report.failedStep ?? "") "
+                    + "(\(result.report.outcome))")
+        }
+    }
+
+    /// Brings every moved agent back, in reverse order, and measures how long that took.
+    func rollBack() async throws {
+        let clock = ContinuousClock()
+        let began = clock.now
+        var failures: [String] = []
+        for agent in moved.reversed() {
+            do {
+                try await move(agent, to: .zmq)
+            } catch let failure as MoveFailure {
+                failures.append(failure.reason)
+            }
+        }
+        rollbackMilliseconds = began.duration(to: clock.now).wholeMilliseconds
+        context.note("rolled_back", ["ms": Value(rollbackMilliseconds ?? 0)])
+        if !failures.isEmpty {
+            throw MoveFailure(reason: failures.joined(separator: "; "))
+        }
+    }
+
+    struct MoveFailure: Error {
+        let reason: String
+    }
+
+    /// One stretch under load: the first third while `change` happens, the rest after it, then
+    /// everything drained and judged.
+    ///
+    /// Where `agent` is given, too little traffic through it on NATS makes the verdict inconclusive.
+    func stage(
+        _ step: Scenario.Step, named name: String, through agent: String? = nil,
+        change: () async throws -> Void = {},
+        comparing compare: (Evidence) async throws -> ComparisonReport? = { _ in nil }
+    ) async throws -> StepVerdict {
+        let (mesh, loads, faults) = try await runningMesh()
+        let started = context.clock.now
+        async let faultsPlayed: Void = faults.play(step.faults)
+        let load = Task {
+            await loads.send(step.load, thirds: 0..<1)
+        }
+        var broken: String?
+        do {
+            try await change()
+        } catch let failure as MoveFailure {
+            broken = failure.reason
+        }
+        let rest = Task {
+            await load.value
+            await loads.send(step.load, thirds: 1..<3)
+        }
+        if broken == nil { await Self.first(of: rest, or: mesh) }
+        if broken == nil, let breakage = await mesh.breakage { broken = breakage }
+        if broken != nil, !moved.isEmpty, step.action != .rollback {
+            // The loads go on meanwhile: what users send does not stop for a rollback.
+            context.report("rolling back: \(broken ?? "")")
+            do {
+                try await rollBack()
+            } catch let failure as MoveFailure {
+                notes.append(Finding(.error, .evidence, reason: failure.reason))
+            }
+        }
+        await rest.value
+        await faultsPlayed
+        let (evidence, report) = try await mesh.settle(
+            since: started, scope: await scope(), timeout: scenario.drainTimeout)
+        let window = started...context.clock.now
+        results.append((name, await mesh.results()))
+        let comparison = try await compare(evidence)
+        let isDual = step.action == .dual
+        let latency = Latency.measure(
+            evidence.histories, window: isDual ? window : nil, lane: isDual ? nil : .primary)
+        self.latency = latency
+        var verdicts = [
+            StepVerdict.checking("delivery") {
+                (step.limits ?? scenario.limits).judge(
+                    delivery: report, comparison: comparison, latency: latency,
+                    minimumSamples: step.minimumSamples)
+            }
+        ]
+        if let broken {
+            verdicts.insert(StepVerdict(.fail, reason: broken.asSentence), at: 0)
+        } else if let agent,
+            evidence.delivered(over: "nats", through: agent, within: window)
+                < step.minimumSamples
+        {
+            verdicts.append(
+                StepVerdict(
+                    .inconclusive, reason: "Too little traffic went through \(agent) on NATS."))
+        }
+        verdicts += await loads.takeFailures().map {
+            StepVerdict(broken == nil ? .inconclusive : .fail, reason: $0.asSentence)
+        }
+        verdicts += await faults.failures.map { StepVerdict(.inconclusive, reason: $0.asSentence) }
+        return add(.composed(of: verdicts), named: name, kind: step.action.kind, started: started)
+    }
+
+    /// Returns when the load has ended or the mesh is broken, whichever is first; the load goes on.
+    private static func first(of load: Task<Void, Never>, or mesh: Mesh) async {
+        let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
+        let loading = Task {
+            await load.value
+            continuation.yield()
+        }
+        let breaking = Task {
+            await mesh.waitForBreakage()
+            continuation.yield()
+        }
+        for await _ in stream { break }
+        loading.cancel()
+        breaking.cancel()
+    }
+
+    func scope() async -> DeliveryScope {
+        var scope = DeliveryScope(faults: await faults?.windows ?? [])
+        scope.proxies = Set(topology.branches.map(\.name) + topology.topicProxies.map(\.name))
+        scope.observed = Set(topology.agents.filter { $0.kind != nil }.map(\.name))
+        return scope
+    }
+
+    func add(
+        _ verdict: StepVerdict, named name: String, kind: String, started: UInt64
+    ) -> StepVerdict {
+        let now = context.clock.now
+        steps.append(
+            StepReport(
+                name: name, kind: kind, startedMilliseconds: context.milliseconds(at: started),
+                durationMilliseconds: Int((now - started) / 1_000_000),
+                verdict: verdict.verdict, reason: verdict.reason))
+        context.report("  \(verdict.verdict.rawValue): \(verdict.reason)")
+        context.note(
+            "step",
+            [
+                "name": .string(name), "verdict": .string(verdict.verdict.rawValue),
+                "reason": .string(verdict.reason),
+            ])
+        return verdict
+    }
+}
+
+extension String {
+    /// Ends with a full stop.
+    var asSentence: String { hasSuffix(".") ? self : self + "." }
+}

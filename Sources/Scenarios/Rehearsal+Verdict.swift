@@ -1,0 +1,137 @@
+internal import Analysis
+internal import Foundation
+internal import JSON
+internal import Recording
+internal import Reporting
+internal import Supervision
+internal import Topologies
+internal import Wire
+
+/// The end of a run: everything stopped, judged as a whole, sealed, certified and written down.
+extension Rehearsal {
+    func finish(_ outcome: Outcome) async throws -> Verdict {
+        context.report("stopping")
+        if let mesh {
+            ports.formUnion(await mesh.ports)
+            await mesh.stop()
+        }
+        let stopped = await context.supervisor.stopAll(grace: .seconds(2))
+        for exit in stopped.exits where exit.isFailure && exit.attribution == .itself {
+            notes.append(Finding(.warning, .evidence, reason: exit.description))
+        }
+        var verdict = Verdict(
+            scenario: scenario.name, topology: topology.name, run: context.run,
+            seed: context.seed, started: context.started, verdict: .inconclusive,
+            outcome: outcome, reason: "")
+        var verdicts = steps.map { StepVerdict($0.verdict, reason: "\($0.name): \($0.reason)") }
+        verdicts += try await judgeWhole(into: &verdict)
+        verdicts += await seal()
+        let composed = StepVerdict.composed(of: verdicts)
+        verdict.verdict = composed.verdict
+        verdict.reason = composed.verdict == .pass ? summary(of: verdict) : composed.reason
+        if outcome == .promoted, composed.verdict != .pass { verdict.outcome = .held }
+        verdict.expect = scenario.expectation ?? .verdict(.pass)
+        verdict.steps = steps
+        verdict.moves = moves
+        verdict.latency = latency
+        verdict.rollbackMilliseconds = rollbackMilliseconds
+        verdict.findings += notes
+        verdict.leaks = await certify(into: &verdict)
+        verdict.durationMilliseconds = context.milliseconds(at: context.clock.now)
+        verdict.sortFindings()
+        try write(verdict)
+        return verdict
+    }
+
+    /// Judges all envelopes of the run at once: a loss between two steps is a loss too.
+    private func judgeWhole(into verdict: inout Verdict) async throws -> [StepVerdict] {
+        var verdicts: [StepVerdict] = []
+        let report: DeliveryReport?
+        if let mesh {
+            let evidence = try await Evidence.read(mesh.place.directory)
+            report = Delivery.check(evidence.histories, in: await scope())
+        } else {
+            report = twins.first
+        }
+        if let report {
+            verdict.add(report)
+            verdict.faults = await faults?.reports(touched: report.touched) ?? []
+            if mesh != nil {
+                verdicts.append(
+                    StepVerdict.checking("delivery of the whole run") {
+                        wholeLimits.judge(delivery: report)
+                    })
+            }
+        }
+        for comparison in comparisons { verdict.add(comparison) }
+        return verdicts
+    }
+
+    /// What any step allows, the whole run allows.
+    private var wholeLimits: Limits {
+        var limits = scenario.limits
+        for step in scenario.steps {
+            guard let own = step.limits else { continue }
+            for deviation in Limits.classes {
+                guard let allowed = limits[deviation] else { continue }
+                limits[deviation] = own[deviation].map { max(allowed, $0) }
+            }
+        }
+        limits.latencyP50Ratio = nil
+        limits.latencyP99Ratio = nil
+        return limits
+    }
+
+    private func summary(of verdict: Verdict) -> String {
+        let counts = verdict.delivery ?? DeliveryCounts()
+        return "\(counts.delivered) of \(counts.expected) deliveries in \(steps.count) steps, "
+            + "no limit broken."
+    }
+
+    /// Seals every history, so that any MCAP tool opens it with its index.
+    private func seal() async -> [StepVerdict] {
+        let directories = ["", "/twin-zmq", "/twin-nats"].map {
+            RunDirectory(context.directory.path + $0)
+        }
+        do {
+            try await onDedicatedThread(named: "seal") {
+                for directory in directories {
+                    for path in try directory.histories() { try HistorySealer.seal(path: path) }
+                }
+            }
+            return []
+        } catch {
+            return [StepVerdict(.inconclusive, reason: "A history could not be sealed: \(error).")]
+        }
+    }
+
+    /// Removes the sockets' folder and counts everything that is left.
+    private func certify(into verdict: inout Verdict) async -> Leaks {
+        try? FileManager.default.removeItem(atPath: context.runtime)
+        let certificate = await context.supervisor.certificate(
+            paths: [context.runtime], ports: ports.sorted())
+        if !certificate.isClean {
+            verdict.findings.append(
+                Finding(.error, .evidence, reason: "left behind: \(certificate)"))
+        }
+        return Leaks(
+            processes: certificate.processes.count, ports: certificate.ports.count,
+            sockets: certificate.sockets.count, segments: certificate.segments.count,
+            files: certificate.files.count)
+    }
+
+    private func write(_ verdict: Verdict) throws {
+        try context.write(verdict.json.canonical + "\n", to: "verdict.json")
+        try context.write(JUnit(verdict).xml, to: "junit.xml")
+        let results = results.map { step, agents -> Value in
+            ["step": .string(step), "agents": .object(agents)]
+        }
+        try context.write(Value.array(results).canonical + "\n", to: "results.json")
+        context.note(
+            "verdict",
+            [
+                "verdict": .string(verdict.verdict.rawValue),
+                "outcome": .string(verdict.outcome.rawValue), "reason": .string(verdict.reason),
+            ])
+    }
+}

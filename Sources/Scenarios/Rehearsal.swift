@@ -1,0 +1,154 @@
+public import Analysis
+internal import JSON
+public import Recording
+public import Supervision
+internal import Topologies
+internal import Wire
+internal import YAML
+
+/// One play of a scenario on a mesh of its own, from the first process to the verdict.
+public actor Rehearsal {
+    let scenario: Scenario
+    let topology: Topology
+    let context: RunContext
+    /// The run's own mesh; a scenario of twins alone needs none.
+    var mesh: Mesh?
+    var loads: Loads?
+    var faults: Faults?
+    /// Agents on NATS that started on ZeroMQ, in the order of their moves.
+    var moved: [String] = []
+    var steps: [StepReport] = []
+    var moves: [MoveReport] = []
+    var comparisons: [ComparisonReport] = []
+    var latency: Latency?
+    var rollbackMilliseconds: Int?
+    var notes: [Finding] = []
+    /// Delivery on each side of a twin.
+    var twins: [DeliveryReport] = []
+    /// TCP ports that must be free again at the end.
+    var ports: Set<UInt16> = []
+    /// What each agent said of its work at the end of each step.
+    var results: [(step: String, agents: [String: Value])] = []
+    var hasCutOver = false
+    private var isAborted = false
+
+    /// The run's directory.
+    public nonisolated var directory: RunDirectory { context.directory }
+
+    /// Prepares a run: its directory, its sockets' folder, its supervisor.
+    ///
+    /// - Throws: `EnvironmentError` when the machine lacks something.
+    public init(
+        _ loaded: Scenario.Loaded, guardian: Guardian, options: RunOptions
+    ) throws {
+        scenario = loaded.scenario
+        topology = loaded.topology
+        context = try RunContext(
+            name: loaded.scenario.name, seed: options.seed ?? loaded.scenario.seed,
+            guardian: guardian, options: options)
+        for (name, source) in [
+            ("scenario.yaml", loaded.source), ("topology.yaml", topology.source),
+        ] {
+            try context.write(String(decoding: source.bytes, as: UTF8.self), to: name)
+        }
+        try context.write("\(context.seed)\n", to: "seed")
+    }
+
+    /// Plays all steps and returns the verdict, which is also in the run's directory.
+    ///
+    /// Cancelling the task aborts the play: what runs is stopped, and the outcome is `aborted`.
+    ///
+    /// - Throws: `EnvironmentError` when a part cannot be started.
+    public func play() async throws -> Verdict {
+        do {
+            var outcome = Outcome.completed
+            for (index, step) in scenario.steps.enumerated() {
+                if Task.isCancelled { isAborted = true }
+                if isAborted { break }
+                context.report(
+                    "step \(index + 1) of \(scenario.steps.count): \(step.action.words)")
+                let verdict = try await play(step)
+                if Task.isCancelled {
+                    isAborted = true
+                    break
+                }
+                if let end = try await decide(after: verdict) {
+                    outcome = end
+                    break
+                }
+            }
+            if outcome == .completed {
+                if isAborted {
+                    outcome = .aborted
+                } else if hasCutOver {
+                    outcome = .promoted
+                } else if scenario.steps.last?.action == .rollback {
+                    outcome = .rolledBack
+                }
+            }
+            return try await finish(outcome)
+        } catch {
+            await mesh?.stop()
+            _ = await context.supervisor.stopAll(grace: .seconds(2))
+            throw error
+        }
+    }
+
+    /// Ends every process at once: the second Ctrl-C.
+    public func kill() async {
+        _ = await context.supervisor.stopAll(grace: .zero)
+    }
+
+    /// What a step's verdict means for the rest; `nil` goes on.
+    private func decide(after verdict: StepVerdict) async throws -> Outcome? {
+        let policy: Scenario.InconclusivePolicy
+        switch verdict.verdict {
+        case .pass: return nil
+        case .fail: policy = .rollback
+        case .inconclusive: policy = scenario.inconclusive
+        }
+        switch policy {
+        case .continue: return nil
+        case .hold: return .held
+        case .rollback:
+            if !moved.isEmpty {
+                context.report("rolling back: \(verdict.reason)")
+                do {
+                    try await rollBack()
+                } catch let failure as MoveFailure {
+                    notes.append(Finding(.error, .evidence, reason: failure.reason))
+                }
+            }
+            return rollbackMilliseconds == nil ? .aborted : .rolledBack
+        }
+    }
+
+    /// The mesh of the run, started when a step needs it.
+    func runningMesh() async throws -> (mesh: Mesh, loads: Loads, faults: Faults) {
+        if let mesh, let loads, let faults { return (mesh, loads, faults) }
+        let mesh = try Mesh(topology, at: MeshPlace(of: context), context: context)
+        let loads = Loads(of: mesh, timeout: scenario.loadTimeout)
+        let faults = Faults(in: mesh)
+        self.mesh = mesh
+        self.loads = loads
+        self.faults = faults
+        try await mesh.start()
+        return (mesh, loads, faults)
+    }
+}
+
+extension Scenario.Action {
+    /// The step as a person says it.
+    var words: String {
+        switch self {
+        case .baseline: "baseline"
+        case .dual: "parallel run, dual"
+        case .twin: "parallel run, twin"
+        case .canary(let agent): "canary of \(agent)"
+        case .rollout(let order) where order.isEmpty: "rollout of the rest"
+        case .rollout(let order): "rollout of \(order.joined(separator: ", "))"
+        case .cutover: "cutover"
+        case .rollback: "rollback"
+        }
+    }
+}

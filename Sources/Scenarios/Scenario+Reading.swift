@@ -1,0 +1,309 @@
+internal import Analysis
+public import Topologies
+internal import Wire
+public import YAML
+
+extension Scenario {
+    /// A scenario with the topology that it is about.
+    public struct Loaded: Sendable {
+        /// The scenario.
+        public let scenario: Scenario
+        /// Its topology.
+        public let topology: Topology
+        /// The scenario's text, which the run's directory keeps.
+        let source: Source
+    }
+
+    /// Reads a scenario and its topology, or reports everything that is wrong with either.
+    ///
+    /// - Parameters:
+    ///   - path: the scenario's file; the topology's path in it is relative to it
+    ///   - machine: what the topology is checked against
+    ///   - diagnostics: where reports go
+    /// - Returns: both, or `nil` where anything was wrong
+    public static func load(
+        path: String, machine: MachineFacts, reportingTo diagnostics: Diagnostics
+    ) -> Loaded? {
+        let unnamed = path.split(separator: "/").last.map { $0.split(separator: ".")[0] } ?? ""
+        guard let source = Source.read(path, reportingTo: diagnostics),
+            let file = file(name: String(unnamed)).read(source, reportingTo: diagnostics)
+        else { return nil }
+        var scenario = file.scenario
+        if !scenario.topologyPath.hasPrefix("/"), let slash = path.lastIndex(of: "/") {
+            scenario.topologyPath = path[...slash] + scenario.topologyPath
+        }
+        let outcome = Topology.load(path: scenario.topologyPath, facts: machine)
+        for diagnostic in outcome.diagnostics { diagnostics.report(diagnostic) }
+        guard let topology = outcome.topology else { return nil }
+        for reference in file.references {
+            check(reference, in: topology, reportingTo: diagnostics)
+        }
+        return diagnostics.hasErrors
+            ? nil : Loaded(scenario: scenario, topology: topology, source: source)
+    }
+
+    /// A scenario as it stands in its file, before its names are looked up in the topology.
+    struct File {
+        var scenario: Scenario
+        var references: [Reference]
+    }
+
+    /// A name that must exist in the topology.
+    struct Reference {
+        enum Target {
+            case agent
+            case process
+            case server
+        }
+        var target: Target
+        var name: String
+        var location: Location
+    }
+
+    private static func check(
+        _ reference: Reference, in topology: Topology, reportingTo diagnostics: Diagnostics
+    ) {
+        let agents = topology.agents.map(\.name) + topology.agents.map(\.group)
+        let known: [String]
+        switch reference.target {
+        case .agent: known = agents
+        case .process:
+            known =
+                topology.agents.map(\.name) + topology.branches.map(\.name)
+                + topology.topicProxies.map(\.name) + topology.servers.map(\.name)
+        case .server:
+            if topology.servers.isEmpty {
+                diagnostics.error(
+                    "the step '\(reference.name)' needs a NATS server, and the topology has none",
+                    at: reference.location,
+                    help: "add 'nats: { main: {} }' to the topology")
+            }
+            return
+        }
+        guard !known.contains(reference.name) else { return }
+        let what = reference.target == .agent ? "agent" : "process"
+        diagnostics.unknown(
+            what, reference.name, at: reference.location,
+            among: Array(Set(known)).sorted())
+    }
+
+    private static func file(name: String) -> Reading<File> {
+        .mapping { reader in
+            var references: [Reference] = []
+            _ = reader.required("synmesh", .integer(in: 1...1), example: "1")
+            let name = reader.optional("name", .string, default: name)
+            let topology = reader.required(
+                "topology", .string, example: "../topologies/NAME.yaml")
+            let seed = reader.optional("seed", .integer(in: 0...Int.max), default: 1)
+            let expectation = reader.optional("expect", .expectation)
+            let limits = reader.optional("limits", .limits, default: .zero)
+            let policy = reader.optional(
+                "inconclusive", .enumeration("policy", of: InconclusivePolicy.self),
+                default: .rollback)
+            let bounds = Duration.milliseconds(100)...Duration.seconds(3_600)
+            let loadTimeout = reader.optional(
+                "load_timeout", .duration(in: bounds), default: .seconds(120))
+            let drainTimeout = reader.optional(
+                "drain_timeout", .duration(in: bounds), default: .seconds(5))
+            let steps = reader.required(
+                "steps", .list(of: .step), example: "[baseline: { load: {} }]")
+            guard let topology, let steps else { return nil }
+            for step in steps { references += step.references }
+            if !Names.isLegal(name) {
+                reader.diagnostics.error(
+                    "'\(name)' cannot name a run's directory",
+                    at: reader.location(of: "name") ?? reader.heading,
+                    help: "use letters, digits, '_' and '-'")
+            }
+            if steps.isEmpty {
+                reader.diagnostics.error(
+                    "a scenario needs a step", at: reader.location(of: "steps") ?? reader.heading)
+            }
+            return File(
+                scenario: Scenario(
+                    name: name, topologyPath: topology, seed: UInt64(seed),
+                    expectation: expectation, limits: limits, inconclusive: policy,
+                    loadTimeout: loadTimeout, drainTimeout: drainTimeout,
+                    steps: steps.map(\.step)),
+                references: references)
+        }
+    }
+}
+
+/// A step with the names that it uses.
+struct ReadStep {
+    var step: Scenario.Step
+    var references: [Scenario.Reference]
+}
+
+extension Reading where Value == ReadStep {
+    /// One step: `kind: { … }`, or the kind alone.
+    static var step: Reading {
+        .oneKey(
+            of: [
+                "baseline": step { _ in .baseline },
+                "parallel_run": step { reader in
+                    reader.required(
+                        "mode",
+                        .enumeration("mode", of: ["dual": Scenario.Action.dual, "twin": .twin]))
+                },
+                "canary": step { reader in
+                    reader.required("agent", .string).map { .canary(agent: $0) }
+                },
+                "rollout": step { reader in
+                    .rollout(order: reader.optional("order", .listOrOne(of: .string), default: []))
+                },
+                "cutover": step { _ in .cutover },
+                "rollback": step { _ in .rollback },
+            ], what: "step")
+    }
+
+    private static func step(
+        _ action: @escaping (MappingReader) -> Scenario.Action?
+    ) -> Reading {
+        .mapping { reader in
+            let action = action(reader)
+            let load = reader.optional("load", .load, default: [])
+            let faults = reader.optional("faults", .list(of: .fault), default: [])
+            let limits = reader.optional("limits", .limits)
+            let samples = reader.optional(
+                "minimum_samples", .integer(in: 1...1_000_000_000), default: 1)
+            guard let action else { return nil }
+            var references = load.map {
+                Scenario.Reference(target: .agent, name: $0.value.agent, location: $0.location)
+            }
+            references += faults.map {
+                Scenario.Reference(target: .process, name: $0.value.target, location: $0.location)
+            }
+            switch action {
+            case .canary(let agent):
+                let location = reader.location(of: "agent") ?? reader.heading
+                references.append(.init(target: .agent, name: agent, location: location))
+            case .rollout(let order):
+                let location = reader.location(of: "order") ?? reader.heading
+                references += order.map { .init(target: .agent, name: $0, location: location) }
+            default: break
+            }
+            if action != .baseline, action != .rollback {
+                references.append(
+                    .init(target: .server, name: action.kind, location: reader.heading))
+            }
+            return ReadStep(
+                step: Scenario.Step(
+                    action: action, load: load.map(\.value), faults: faults.map(\.value),
+                    limits: limits, minimumSamples: samples, line: reader.heading.line),
+                references: references)
+        }
+    }
+}
+
+extension Reading where Value == [Located<Scenario.Load>] {
+    /// `agent: { count, rate, size }` for each agent that sends.
+    fileprivate static var load: Reading {
+        Reading<[Keyed<Scenario.Load>]>.dictionary(
+            of: .mapping { reader in
+                let count = reader.required("count", .integer(in: 1...1_000_000_000))
+                let rate = reader.optional("rate", .number(in: 0.001...10_000_000))
+                let size = reader.optional("size", .byteSize(in: 0...(1 << 30)))
+                return count.map {
+                    Scenario.Load(agent: "", count: $0, rate: rate, size: size)
+                }
+            }
+        ).map { entries in
+            entries.compactMap { entry in
+                guard var load = entry.value else { return nil }
+                load.agent = entry.key
+                return Located(load, at: entry.location)
+            }
+        }
+    }
+}
+
+extension Reading where Value == Located<Scenario.ScheduledFault> {
+    /// `{ kill: NAME, after: 1s }` or `{ stop: NAME, after: 1s, for: 500ms }`.
+    fileprivate static var fault: Reading {
+        .mapping { reader in
+            let after = reader.optional("after", .duration(), default: .zero)
+            let kill = reader.optional("kill", .located(.string))
+            let stop = reader.optional("stop", .located(.string))
+            let duration = reader.optional("for", .duration())
+            switch (kill, stop) {
+            case (let kill?, nil):
+                if duration != nil {
+                    reader.diagnostics.error(
+                        "a killed process has no end to wait for",
+                        at: reader.keyLocation(of: "for") ?? reader.heading,
+                        help: "the part's own 'restart' says whether it comes back")
+                }
+                return Located(
+                    .init(kind: .kill, target: kill.value, after: after), at: kill.location)
+            case (nil, let stop?):
+                guard let duration else {
+                    reader.diagnostics.error(
+                        "a stopped process needs an end", at: reader.heading,
+                        help: "add 'for: 500ms'")
+                    return nil
+                }
+                return Located(
+                    .init(kind: .stop, target: stop.value, after: after, duration: duration),
+                    at: stop.location)
+            default:
+                reader.diagnostics.error(
+                    "a fault is one of kill, stop", at: reader.heading,
+                    help: "write 'kill: NAME' or 'stop: NAME'")
+                return nil
+            }
+        }
+    }
+}
+
+extension Reading where Value == Expectation {
+    /// A verdict or an outcome.
+    fileprivate static var expectation: Reading {
+        let words = Expectation.words
+        return Reading(
+            "one of " + words.joined(separator: ", "), example: "pass"
+        ) { node, diagnostics in
+            guard case .scalar(.string(let text), _) = node.content else {
+                diagnostics.expected("one of " + words.joined(separator: ", "), found: node)
+                return nil
+            }
+            guard let expectation = Expectation(text) else {
+                diagnostics.unknown("verdict or outcome", text, at: node.location, among: words)
+                return nil
+            }
+            return expectation
+        }
+    }
+}
+
+extension Reading where Value == Limits {
+    /// The largest number of each class that is still good; what is not named stays 0.
+    fileprivate static var limits: Reading {
+        .mapping { reader in
+            let count = Reading<Int>.integer(in: 0...Int.max)
+            var limits = Limits.zero
+            for deviation in Limits.classes {
+                limits[deviation] = reader.optional(deviation.rawValue, count, default: 0)
+            }
+            limits.latencyP50Ratio = reader.optional(
+                "latency_p50_ratio", .number(in: 0.01...1_000))
+            limits.latencyP99Ratio = reader.optional(
+                "latency_p99_ratio", .number(in: 0.01...1_000))
+            return limits
+        }
+    }
+}
+
+extension Scenario {
+    /// Whether a file looks like a scenario rather than a topology: by its keys, however wrong.
+    public static func isScenario(path: String) -> Bool {
+        let unheard = Diagnostics()
+        guard let source = Source.read(path, reportingTo: unheard),
+            let node = Node.parse(source, reportingTo: unheard)
+        else { return false }
+        guard case .mapping(let entries) = node.content else { return false }
+        let keys = Set(entries.map(\.key))
+        return !keys.isDisjoint(with: ["steps", "topology", "expect"])
+    }
+}

@@ -1,0 +1,119 @@
+public import Analysis
+public import JSON
+
+/// What happens to a topology: steps in order, the limits they are judged by, what is expected.
+public struct Scenario: Sendable {
+    /// The name, which the run directory carries: given, or the file's without its ending.
+    public var name: String
+    /// The path of the topology's file.
+    public var topologyPath: String
+    /// What makes the load's contents; a run may be given another.
+    public var seed: UInt64
+    /// What the end must be for the exit code 0; without it, the verdict `pass`.
+    public var expectation: Expectation?
+    /// The limits of every step that gives none of its own.
+    public var limits: Limits
+    /// What an inconclusive step does.
+    public var inconclusive: InconclusivePolicy
+    /// The longest that one step may wait for its load.
+    public var loadTimeout: Duration
+    /// The longest that a step waits, without any progress, for what is still on its way.
+    public var drainTimeout: Duration
+    /// The steps, in order.
+    public var steps: [Step]
+
+    /// What happens after a step that could not be judged.
+    public enum InconclusivePolicy: String, Sendable, CaseIterable {
+        case rollback
+        case hold
+        case `continue`
+    }
+}
+
+extension Scenario {
+    /// One step.
+    public struct Step: Sendable {
+        /// What the step does.
+        public var action: Action
+        /// What the agents send during the step.
+        public var load: [Load]
+        /// What goes wrong during the step.
+        public var faults: [ScheduledFault]
+        /// The step's own limits; `nil` takes the scenario's.
+        public var limits: Limits?
+        /// The fewest envelopes without which nothing is judged.
+        public var minimumSamples: Int
+        /// The line of the step in its file.
+        public var line: Int
+    }
+
+    /// What a step does.
+    public enum Action: Sendable, Equatable {
+        /// Load on the transports as they are.
+        case baseline
+        /// Every envelope over both transports inside one mesh; the shadow's copies are compared.
+        case dual
+        /// The same load through a ZeroMQ mesh and a NATS mesh; their outputs are compared.
+        case twin
+        /// One agent, or all replicas of a group, moved to NATS.
+        case canary(agent: String)
+        /// The rest, one agent at a time, each judged; empty means all that are not moved yet.
+        case rollout(order: [String])
+        /// All on NATS; the way back stays open until the step is judged.
+        case cutover
+        /// Every moved agent back, in reverse order.
+        case rollback
+
+        /// The word in the file and in the verdict.
+        public var kind: String {
+            switch self {
+            case .baseline: "baseline"
+            case .dual, .twin: "parallel_run"
+            case .canary: "canary"
+            case .rollout: "rollout"
+            case .cutover: "cutover"
+            case .rollback: "rollback"
+            }
+        }
+    }
+
+    /// What one agent is told to send; its kind says what the arguments mean.
+    public struct Load: Sendable, Equatable {
+        /// The agent or group of replicas.
+        public var agent: String
+        /// How many messages, to each of its targets.
+        public var count: Int
+        /// Messages a second; `nil` is as fast as it goes.
+        public var rate: Double?
+        /// Bytes of one content, where the kind can choose.
+        public var size: Int?
+
+        /// The arguments of the `load` command for messages `start`, `start + 1`, ….
+        public func arguments(start: Int, count: Int) -> Value {
+            var members: [String: Value] = ["count": Value(count), "start": Value(start)]
+            if let rate { members["rate"] = .double(rate) }
+            if let size { members["size"] = Value(size) }
+            return .object(members)
+        }
+    }
+
+    /// One thing that goes wrong, and its end.
+    public struct ScheduledFault: Sendable, Equatable {
+        /// What is done to the process.
+        public enum Kind: String, Sendable, CaseIterable {
+            /// SIGKILL. The restart policy of the part is its heal, where it has one.
+            case kill
+            /// SIGSTOP, and SIGCONT after `duration`.
+            case stop
+        }
+
+        /// What is done.
+        public var kind: Kind
+        /// The agent, branch, topic proxy or server that it is done to.
+        public var target: String
+        /// From the start of the step's load.
+        public var after: Duration
+        /// How long it lasts, for a fault that we end.
+        public var duration: Duration?
+    }
+}

@@ -1,0 +1,53 @@
+import ArgumentParser
+import Recording
+import Scenarios
+import Topologies
+import YAML
+
+/// Reads a scenario, or prints what is wrong with it and ends with exit code 2.
+func loadScenario(_ path: String) throws -> Scenario.Loaded {
+    let diagnostics = Diagnostics()
+    let loaded = Scenario.load(path: path, machine: machineFacts(), reportingTo: diagnostics)
+    if !diagnostics.rendered.isEmpty { printError(diagnostics.rendered.withoutLastBreak) }
+    guard let loaded else { throw ExitStatus.badInput.code }
+    return loaded
+}
+
+/// Reads a topology, or prints what is wrong with it and ends with exit code 2.
+func loadTopology(_ path: String) throws -> Topology {
+    let outcome = Topology.load(path: path, facts: machineFacts())
+    if !outcome.rendered.isEmpty { printError(outcome.rendered.withoutLastBreak) }
+    guard let topology = outcome.topology else { throw ExitStatus.badInput.code }
+    return topology
+}
+
+func machineFacts() -> MachineFacts {
+    MachineFacts.measured(runtimeDirectory: Machine.runtimeFolder)
+}
+
+/// The histories of a run, by its directory; twins' meshes count as parts of the run.
+func loadHistories(_ run: String) throws -> [History] {
+    do throws(HistoryError) {
+        var histories: [History] = []
+        for part in ["", "/twin-zmq", "/twin-nats"] {
+            for path in try RunDirectory(run + part).histories() {
+                histories.append(try HistoryReader.read(path: path))
+            }
+        }
+        guard !histories.isEmpty else {
+            printError(
+                "\(run): no histories there; name a run's directory, such as logs/NAME/latest")
+            throw ExitStatus.badInput.code
+        }
+        return histories
+    } catch {
+        printError("\(error)")
+        throw ExitStatus.badInput.code
+    }
+}
+
+extension String {
+    fileprivate var withoutLastBreak: Substring { hasSuffix("\n") ? dropLast() : self[...] }
+}
+
+func printError(_ text: Substring) { printError(String(text)) }

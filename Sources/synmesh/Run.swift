@@ -1,0 +1,110 @@
+import Analysis
+import ArgumentParser
+import Glibc
+import JSON
+import Reporting
+import Scenarios
+import Supervision
+
+struct Run: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Play a scenario and end with a verdict.",
+        discussion: """
+            Spawns the scenario's topology on this machine, plays the steps, judges each, rolls \
+            back by itself when a limit is broken, and leaves a run directory with the histories \
+            of all envelopes, verdict.json and junit.xml.
+            """)
+
+    @Argument(help: "The scenario (YAML).", completion: .file(extensions: ["yaml"]))
+    var scenario: String
+
+    @Flag(help: "Print verdict.json alone to standard output.")
+    var json = false
+
+    @OptionGroup var options: RunArguments
+
+    func run() async throws {
+        let loaded = try loadScenario(scenario)
+        guard let guardian = Synmesh.guardian else { throw ExitStatus.defect.code }
+        let rehearsal: Rehearsal
+        let verdict: Verdict
+        let interruptions: Interruptions
+        do {
+            interruptions = try Interruptions()
+            rehearsal = try Rehearsal(loaded, guardian: guardian, options: options.runOptions)
+            let play = Task { try await rehearsal.play() }
+            await interruptions.watch {
+                play.cancel()
+            } again: {
+                await rehearsal.kill()
+            }
+            verdict = try await play.value
+        } catch {
+            printError("synmesh: \(error)")
+            throw ExitStatus(for: error).code
+        }
+        if json {
+            print(verdict.json.canonical)
+        } else {
+            let report = TerminalReport(verdict, directory: rehearsal.directory.path)
+            print(report.text(colour: isColourful(descriptor: 1)))
+        }
+        if await interruptions.count > 0 { throw ExitStatus.interrupted.code }
+        throw ExitCode(verdict.exitCode)
+    }
+}
+
+struct RunArguments: ParsableArguments {
+    @Option(help: "The folder that run directories are written to.", completion: .directory)
+    var logs = "logs"
+
+    @Option(help: "The seed, instead of the scenario's.")
+    var seed: UInt64?
+
+    @Flag(name: [.short, .long], help: "Show the output of all processes.")
+    var output = false
+
+    var runOptions: RunOptions {
+        RunOptions(logs: logs, seed: seed, showsOutput: output) { printError($0) }
+    }
+}
+
+/// Ctrl-C and SIGTERM: the first ends in order, the second at once.
+actor Interruptions {
+    private let signals: TerminationSignals
+    private(set) var count = 0
+
+    init() throws { signals = try TerminationSignals() }
+
+    func watch(
+        first: @escaping @Sendable () async -> Void, again: @escaping @Sendable () async -> Void
+    ) {
+        Task {
+            for await _ in self.signals.arrivals {
+                self.count += 1
+                if self.count == 1 {
+                    printError("interrupted: stopping (once more to kill)")
+                    await first()
+                } else {
+                    await again()
+                }
+            }
+        }
+    }
+}
+
+extension ExitStatus {
+    init(for error: any Error) {
+        switch error {
+        case is EnvironmentError, is SupervisionError: self = .environment
+        case is CancellationError: self = .interrupted
+        default: self = .defect
+        }
+    }
+}
+
+/// Colour only on a terminal, and never where `NO_COLOR` asks for none.
+func isColourful(descriptor: Int32) -> Bool {
+    isatty(descriptor) == 1 && getenv("NO_COLOR") == nil
+        && getenv("TERM").map { String(cString: $0) } != "dumb"
+}

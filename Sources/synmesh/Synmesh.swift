@@ -1,0 +1,66 @@
+import ArgumentParser
+import Glibc
+import Supervision
+
+@main
+struct Program {
+    static func main() async {
+        // What a child prints must not wait for a buffer that a crash would lose.
+        setvbuf(stdout, nil, _IOLBF, 0)
+        var guardian: Guardian?
+        if let command = CommandLine.arguments.dropFirst().first,
+            ["up", "run"].contains(command), !asksForHelp
+        {
+            do throws(SupervisionError) {
+                guardian = try Guardian.enter()
+            } catch {
+                printError("\(error)")
+                exit(ExitStatus.environment.rawValue)
+            }
+        }
+        await Synmesh.$guardian.withValue(guardian) { await Synmesh.main() }
+    }
+
+    private static var asksForHelp: Bool {
+        !Set(CommandLine.arguments).isDisjoint(with: ["-h", "--help", "--version"])
+    }
+}
+
+struct Synmesh: AsyncParsableCommand {
+    /// The parent that sees to it that nothing outlives this process.
+    @TaskLocal static var guardian: Guardian?
+
+    static let configuration = CommandConfiguration(
+        commandName: "synmesh",
+        abstract: "Rehearse a mesh of agents, and its migration between ZeroMQ and NATS.",
+        discussion: """
+            Exit codes: 0 as expected, 1 not as expected, 2 bad input, 3 the machine lacks \
+            something, 64 wrong usage, 70 a defect of synmesh, 130 interrupted.
+            """,
+        version: "0.1.0",
+        subcommands: [Check.self, Up.self, Run.self, Diff.self, Report.self])
+}
+
+/// What the exit code says.
+enum ExitStatus: Int32 {
+    case asExpected = 0
+    case notAsExpected = 1
+    case badInput = 2
+    case environment = 3
+    case defect = 70
+    case interrupted = 130
+
+    var code: ExitCode { ExitCode(rawValue) }
+}
+
+/// Writes a line for people to standard error: standard output is for results.
+func printError(_ text: String) {
+    let line = Array((text + "\n").utf8)
+    var position = 0
+    while position < line.count {
+        let written = line[position...].withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+        if written < 0, errno == EINTR { continue }
+        guard written > 0 else { return }
+        position += written
+    }
+}
