@@ -85,8 +85,8 @@ let package = Package(
         module(
             "Scenarios",
             [
-                "Analysis", "Control", "JSON", "NATS", "Recording", "Reporting", "Supervision",
-                "Topologies", "Wire", "YAML", "ZeroMQ",
+                "Analysis", "Control", "JSON", "NATS", "Recording", "Reporting", "Routing",
+                "Supervision", "Topologies", "Wire", "YAML",
             ]),
 
         // Runtime of agent programs
@@ -138,7 +138,7 @@ let package = Package(
             "supervision-subject", ["Supervision"], path: "Tests/SupervisionSubject"),
         tests("Supervision", ["CLinux", "synmesh-guard", "supervision-subject"]),
         tests("Analysis", ["Wire", "JSON", "Recording"]),
-        tests("Scenarios", ["YAML", "Topologies", "JSON"]),
+        tests("Scenarios", ["Analysis", "JSON", "Topologies", "YAML"]),
         tests(
             "Reporting", ["Analysis", "JSON", "Wire", "Recording"], exclude: ["Snapshots"]),
         tests("PointClouds", ["JSON"], exclude: ["plyfile_report.py"]),

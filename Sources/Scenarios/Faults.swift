@@ -11,6 +11,8 @@ actor Faults {
         var fault: Scenario.ScheduledFault
         var started: UInt64
         var healed: UInt64?
+        /// From when on nothing depended any more on what the fault broke.
+        var contained: UInt64?
     }
 
     private let mesh: Mesh
@@ -74,8 +76,16 @@ actor Faults {
             let isAgent = mesh.topology.agent(named: record.fault.target) != nil
             return FaultWindow(
                 id: record.id, kind: record.fault.kind.rawValue, target: record.fault.target,
-                started: record.started, healed: record.healed,
+                started: record.started, healed: record.healed ?? record.contained,
                 reach: isAgent ? .agents([record.fault.target]) : .everything)
+        }
+    }
+
+    /// After a rollback: what went wrong for good explains nothing that is sent from now on.
+    func contain() {
+        let now = mesh.context.clock.now
+        for index in records.indices where records[index].healed == nil {
+            records[index].contained = records[index].contained ?? now
         }
     }
 

@@ -2,6 +2,7 @@ internal import Control
 internal import Foundation
 internal import JSON
 internal import Recording
+internal import Routing
 internal import Supervision
 internal import Topologies
 internal import Wire

@@ -115,7 +115,11 @@ actor Mesh {
                     "process": .string(running.name), "pid": Value(running.process),
                     "incarnation": Value(running.incarnation),
                 ])
-            book.withLock { $0.incarnations[part] = running.incarnation }
+            // Words about an older incarnation may come late.
+            book.withLock { book in
+                book.incarnations[part] = max(
+                    book.incarnations[part] ?? 0, running.incarnation)
+            }
             if running.incarnation > 1 { restore(part, incarnation: running.incarnation) }
         case .exited(let report):
             guard let part = place.part(report.name) else { return }
@@ -146,7 +150,9 @@ actor Mesh {
         for role in ["agent", "branch", "topics"] {
             control.forget(ChildID(role: role, name: part, incarnation: incarnation))
         }
-        book.withLock { $0.ready[part] = nil }
+        book.withLock { book in
+            if book.ready[part] == incarnation { book.ready[part] = nil }
+        }
     }
 
     private func restartPolicy(of part: String) -> Topologies.RestartPolicy.Condition {

@@ -46,7 +46,7 @@ public actor MeshSession {
         let ports = await mesh.ports
         await mesh.stop()
         _ = await context.supervisor.stopAll(grace: .seconds(2))
-        try? FileManager.default.removeItem(atPath: context.runtime)
+        context.removeRuntimeFolder()
         return await context.supervisor.certificate(
             paths: [context.runtime], ports: ports.sorted())
     }

@@ -92,6 +92,7 @@ extension Rehearsal {
                 failures.append(failure.reason)
             }
         }
+        await faults?.contain()
         rollbackMilliseconds = began.duration(to: clock.now).wholeMilliseconds
         context.note("rolled_back", ["ms": Value(rollbackMilliseconds ?? 0)])
         if !failures.isEmpty {

@@ -107,7 +107,7 @@ extension Rehearsal {
 
     /// Removes the sockets' folder and counts everything that is left.
     private func certify(into verdict: inout Verdict) async -> Leaks {
-        try? FileManager.default.removeItem(atPath: context.runtime)
+        context.removeRuntimeFolder()
         let certificate = await context.supervisor.certificate(
             paths: [context.runtime], ports: ports.sorted())
         if !certificate.isClean {

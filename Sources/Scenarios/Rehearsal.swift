@@ -90,6 +90,7 @@ public actor Rehearsal {
         } catch {
             await mesh?.stop()
             _ = await context.supervisor.stopAll(grace: .seconds(2))
+            context.removeRuntimeFolder()
             throw error
         }
     }

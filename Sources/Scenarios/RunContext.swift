@@ -116,6 +116,9 @@ struct RunContext: Sendable {
         try Data(text.utf8).write(to: URL(filePath: "\(directory.path)/\(name)"))
     }
 
+    /// Removes the sockets' folder; what cannot be removed shows in the certificate.
+    func removeRuntimeFolder() { try? FileManager.default.removeItem(atPath: runtime) }
+
     /// The longest path of a runtime folder, for checking a topology before there is a run.
     static var runtimeParent: String {
         let environment = ProcessInfo.processInfo.environment

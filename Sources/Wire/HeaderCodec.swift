@@ -45,7 +45,9 @@ public enum WireError: Error, Hashable, Sendable, CustomStringConvertible {
 extension Envelope {
     private static let version: UInt8 = 1
 
-    /// The header's bytes. Names longer than 255 bytes are a programming error.
+    /// The header's bytes.
+    ///
+    /// Names longer than 255 bytes are a programming error.
     public var header: [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(96)

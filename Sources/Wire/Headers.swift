@@ -27,8 +27,10 @@ extension Envelope {
 
     /// Reads what `headers` wrote.
     ///
-    /// - Parameter header: Looks a header up by its name.
-    /// - Throws: `WireError` naming the field that is missing or malformed.
+    /// - Parameters:
+    ///   - header: looks a header up by its name
+    ///   - content: the message's content
+    /// - Throws: `WireError` naming the field that is missing or malformed
     public init(
         headers header: (String) -> String?, content: [UInt8]
     ) throws(WireError) {

@@ -70,7 +70,7 @@ public struct Identity: Hashable, Sendable, Comparable, CustomStringConvertible 
     public let flow: Flow
     /// Raised each time the sender starts; the first start is 1.
     public let incarnation: UInt32
-    /// Position in the flow within the incarnation: 1, 2, 3 …
+    /// Position in the flow within the incarnation: 1, 2, 3 and so on.
     public let sequence: UInt64
 
     /// Names an envelope.

@@ -1,0 +1,182 @@
+import Foundation
+import JSON
+import Testing
+
+/// Every shipped scenario, played through the built program.
+@Suite(.serialized) struct ScenarioRuns {
+    static let zeroClasses = [
+        "lost", "duplicated", "reordered", "late", "corrupted", "unexpected",
+    ]
+
+    static func expectClean(_ verdict: Value, sourceLocation: SourceLocation = #_sourceLocation) {
+        for name in zeroClasses {
+            #expect(verdict.count("delivery", name) == 0, "\(name)", sourceLocation: sourceLocation)
+        }
+        expectNoLeaks(verdict, sourceLocation: sourceLocation)
+    }
+
+    static func expectNoLeaks(
+        _ verdict: Value, sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        for name in ["processes", "ports", "sockets", "segments", "files"] {
+            #expect(verdict.count("leaks", name) == 0, "\(name)", sourceLocation: sourceLocation)
+        }
+    }
+
+    @Test("the first rehearsal is promoted, with every class at zero", .timeLimit(.minutes(5)))
+    func firstRehearsal() throws {
+        let folder = try TemporaryFolder()
+        let (ending, verdict) = try Program.play("scenarios/first-rehearsal.yaml", in: folder)
+        #expect(ending.exitCode == 0, "\(ending.errors)")
+        #expect(verdict["verdict"] == "pass")
+        #expect(verdict["outcome"] == "promoted")
+        Self.expectClean(verdict)
+        #expect(try #require(verdict.count("delivery", "sent")) > 20_000)
+        for name in ["payload", "missing", "extra", "duplicate", "reordered"] {
+            #expect(verdict.count("comparison", name) == 0, "\(name)")
+        }
+        #expect(try #require(verdict.count("comparison", "match")) > 1_000)
+        #expect(verdict["steps"]?.array?.count == 10)
+        #expect(verdict["moves"]?.array?.count == 7)
+
+        let run = folder.latest("first-rehearsal")
+        for file in ["topology.yaml", "scenario.yaml", "seed", "junit.xml", "events.jsonl"] {
+            #expect(FileManager.default.fileExists(atPath: "\(run)/\(file)"), "\(file)")
+        }
+        let report = try Program.run("report", run, in: folder)
+        #expect(report.exitCode == 0)
+        #expect(report.output.contains("promoted"))
+        // The clouds of 20 MB arrived whole, before and after.
+        let clouds = try Self.clouds(of: "mesh", in: run)
+        #expect(clouds.count > 2)
+        #expect(clouds.allSatisfy { $0["points"] == 1_700_000 })
+    }
+
+    @Test(
+        "a corrupt canary is named, rolled back, and exits as the scenario expects",
+        .timeLimit(.minutes(5)), arguments: [true, false])
+    func corruptCanary(isExpected: Bool) throws {
+        let folder = try TemporaryFolder()
+        let scenario = try folder.scenario(
+            "corrupt-canary", replacing: isExpected ? [] : [("expect: rolled_back\n", "")])
+        let (ending, verdict) = try Program.play(scenario, in: folder)
+        #expect(ending.exitCode == (isExpected ? 0 : 1), "\(ending.errors)")
+        #expect(verdict["verdict"] == "fail")
+        #expect(verdict["outcome"] == "rolled_back")
+        let corrupted = try #require(verdict.count("delivery", "corrupted"))
+        #expect(corrupted > 0)
+        let findings = (verdict["findings"]?.array ?? []).filter { $0["class"] == "corrupted" }
+        #expect(findings.count == Int(corrupted))
+        for finding in findings {
+            #expect(finding["flow"] == "echo -> pinger")
+            #expect(finding["sequence"]?.integer != nil)
+            #expect(finding["path"]?.string?.hasPrefix("$") == true)
+        }
+        #expect(verdict.count("delivery", "lost") == 0)
+        let moves = verdict["moves"]?.array ?? []
+        #expect(moves.map { $0["to"]?.string } == ["nats", "zmq"])
+        Self.expectNoLeaks(verdict)
+    }
+
+    @Test(
+        "a dead broker rolls the canary back, and every envelope it took is accounted for",
+        .timeLimit(.minutes(5)))
+    func brokerDies() throws {
+        let folder = try TemporaryFolder()
+        let (ending, verdict) = try Program.play("scenarios/broker-dies.yaml", in: folder)
+        #expect(ending.exitCode == 0, "\(ending.errors)")
+        #expect(verdict["verdict"] == "fail")
+        #expect(verdict["outcome"] == "rolled_back")
+        let lost = try #require(verdict.count("delivery", "lost"))
+        #expect(verdict.count("delivery", "unexplained", "lost") == 0)
+        #expect(verdict.count("delivery", "explained", "lost") == lost)
+        let findings = (verdict["findings"]?.array ?? []).filter { $0["class"] == "lost" }
+        #expect(findings.count == Int(lost))
+        #expect(findings.allSatisfy { $0["fault"] == "kill-1" })
+        for name in ["duplicated", "corrupted", "unexpected"] {
+            #expect(verdict.count("delivery", name) == 0, "\(name)")
+        }
+        #expect(verdict["rollback_ms"]?.integer != nil)
+        Self.expectNoLeaks(verdict)
+    }
+
+    @Test("there and back again, with a frozen agent on the way", .timeLimit(.minutes(5)))
+    func thereAndBack() throws {
+        let folder = try TemporaryFolder()
+        let (ending, verdict) = try Program.play("scenarios/there-and-back.yaml", in: folder)
+        #expect(ending.exitCode == 0, "\(ending.errors)")
+        #expect(verdict["verdict"] == "pass", "\(verdict["reason"]?.string ?? "")")
+        #expect(verdict["outcome"] == "rolled_back")
+        Self.expectClean(verdict)
+        #expect(verdict["faults"]?.array?.count == 1)
+    }
+
+    @Test("twins with one seed match, with two they do not", .timeLimit(.minutes(5)))
+    func twins() throws {
+        let folder = try TemporaryFolder()
+        var runs: [String] = []
+        for seed in ["5", "5", "6"] {
+            let (ending, verdict) = try Program.play(
+                "scenarios/twin.yaml", in: folder, "--seed", seed)
+            #expect(ending.exitCode == 0, "\(ending.errors)")
+            let total = try #require(verdict.count("comparison", "match"))
+            #expect(total > 4_000)
+            for name in ["payload", "missing", "extra", "duplicate", "reordered"] {
+                #expect(verdict.count("comparison", name) == 0, "\(name)")
+            }
+            let run = try #require(verdict["run"]?.string)
+            runs.append("\(folder.path)/twin/\(run)")
+        }
+        let same = try Program.run("diff", runs[0], runs[1], "--json", in: folder)
+        #expect(same.exitCode == 0, "\(same.output.prefix(2_000))")
+        let other = try Program.run("diff", runs[0], runs[2], "--json", in: folder)
+        #expect(other.exitCode == 1)
+    }
+
+    @Test(
+        "a PLY of the user's comes out at the mesh the same, before and after the canary",
+        .timeLimit(.minutes(5)))
+    func pointCloud() throws {
+        let folder = try TemporaryFolder()
+        let (ending, verdict) = try Program.play("scenarios/point-cloud.yaml", in: folder)
+        #expect(ending.exitCode == 0, "\(ending.errors)")
+        Self.expectClean(verdict)
+        let run = folder.latest("point-cloud")
+        let clouds = try Self.clouds(of: "mesh", in: run)
+        #expect(clouds.count >= 9)
+        #expect(Set(clouds.map { $0["digest"] }).count == 1)
+        #expect(Set(clouds.map { $0["points"] }).count == 1)
+        #expect(Set(clouds.map { $0["bounding_box"] }).count == 1)
+    }
+
+    @Test(
+        "each zero has its control: a planted defect is caught as what it is",
+        .timeLimit(.minutes(5)),
+        arguments: [
+            ("lose", "lost"), ("repeat", "duplicated"), ("swap", "reordered"),
+            ("alter", "corrupted"),
+        ])
+    func controls(defect: String, expected: String) throws {
+        let folder = try TemporaryFolder()
+        let scenario = try folder.scenario(
+            "corrupt-canary", replacing: [("expect: rolled_back\n", "")],
+            inTopology: [("alter: 1000, on: nats", "\(defect): 1000, on: nats")])
+        let (ending, verdict) = try Program.play(scenario, in: folder)
+        if defect == "repeat" || defect == "swap" {
+            // The receiver's rule undoes these: they are dropped or put in order, and counted.
+            #expect(ending.exitCode == 0, "\(ending.errors)")
+            Self.expectClean(verdict)
+        } else {
+            #expect(ending.exitCode == 1, "\(ending.errors)")
+            #expect(try #require(verdict.count("delivery", expected)) > 0)
+        }
+    }
+
+    /// Every cloud that an agent reported, over all steps, once each.
+    static func clouds(of agent: String, in run: String) throws -> [Value] {
+        let text = try String(contentsOfFile: "\(run)/results.json", encoding: .utf8)
+        let steps = try Value(parsing: text).array ?? []
+        let clouds = steps.flatMap { $0.at("agents", agent, "clouds")?.array ?? [] }
+        return Array(Set(clouds))
+    }
+}
