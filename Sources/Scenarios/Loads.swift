@@ -56,11 +56,13 @@ actor Loads {
                 let answer = try await mesh.command(
                     "load", to: agent, load.arguments(start: position, count: end - position),
                     timeout: .seconds(max(1, (deadline - .now).components.seconds)))
-                let sent = Int(answer["sent"]?.integer ?? 0)
-                position += sent
-                // A drained agent answers with what it had sent; its next incarnation goes on.
-                if sent == 0, mesh.book.isSettled(agent) {
-                    failures.append("\(agent) sent nothing of its load")
+                position += Int(answer["messages"]?.integer ?? 0)
+                if let failed = answer["failed"]?.integer, failed > 0 {
+                    failures.append("\(agent) could not send \(failed) envelopes of its load")
+                }
+                // A drained agent says how far it came; its next incarnation goes on from there.
+                guard answer["unfinished"]?.bool == true || position >= end else {
+                    failures.append("\(agent) ended its load at message \(position) of \(end)")
                     return
                 }
             } catch {

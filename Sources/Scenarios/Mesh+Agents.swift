@@ -56,7 +56,9 @@ extension Mesh {
                     (agent.name, try? await self.command("status", to: agent.name))
                 }
             }
-            return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+            var answers: [String: Value] = [:]
+            for await (name, answer) in group { answers[name] = answer }
+            return answers
         }
     }
 
@@ -68,7 +70,9 @@ extension Mesh {
                     (agent.name, try? await self.command("result", to: agent.name))
                 }
             }
-            return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+            var answers: [String: Value] = [:]
+            for await (name, answer) in group { answers[name] = answer }
+            return answers
         }
     }
 

@@ -118,8 +118,11 @@ extension Mesh {
         let process = place.process(agent.name)
         var state: Value?
         if agent.kind != nil, book.isReady(agent.name) {
-            state = try? await command(
-                "drain", to: agent.name, timeout: .seconds(15))["state"]
+            let answer = try? await command("drain", to: agent.name, timeout: .seconds(15))
+            state = answer?["state"]
+            for problem in answer?["problems"]?.array ?? [] {
+                context.report("  \(agent.name), draining: \(problem.string ?? "")")
+            }
         }
         try? await context.supervisor.expectExit(process)
         if state != nil {

@@ -38,13 +38,19 @@ extension Mesh {
                 "could not start the branch '\(branch.name)'",
                 reason: "it did not say where it is bound")
         }
-        try await onDedicatedThread(named: "hello-probe") {
-            try helloProbe(endpoint: endpoint, timeout: .seconds(5))
+        let answer = try await onDedicatedThread(named: "hello-probe") {
+            helloProbe(endpoint: endpoint, timeout: .seconds(5))
+        }
+        guard answer == branch.name else {
+            throw EnvironmentError(
+                "could not start the branch '\(branch.name)'",
+                reason: answer.map { "\(endpoint) is answered by '\($0)', which is not ours" }
+                    ?? "its ROUTER at \(endpoint) does not answer a hello")
         }
         context.report("  \(place.process(branch.name)) ready at \(endpoint)")
     }
 
-    func start(_ proxy: TopicProxy) async throws {
+    func start(_ proxy: Topologies.TopicProxy) async throws {
         try await startNode(proxy.name, role: "topics") { [context, book] in
             let bound = book.withLock { $0.endpoints[proxy.name] }
             let any = "tcp://127.0.0.1:*"
@@ -161,8 +167,10 @@ extension Mesh {
         of name: String, incarnation: UInt32, context: RunContext, place: MeshPlace,
         control: String
     ) -> [String: String] {
-        [
-            "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin",
+        let own = ProcessInfo.processInfo.environment
+        let inherited = own.filter { ["HOME", "LANG", "TMPDIR", "TZ"].contains($0.key) }
+        let given = [
+            "PATH": own["PATH"] ?? "/usr/bin:/bin",
             "SYNMESH_RUN": context.run,
             "SYNMESH_NAME": name,
             "SYNMESH_INCARNATION": String(incarnation),
@@ -172,6 +180,7 @@ extension Mesh {
             "SYNMESH_HISTORY": place.directory.historyPath(
                 process: name, incarnation: incarnation),
         ]
+        return inherited.merging(given) { $1 }
     }
 }
 

@@ -34,16 +34,12 @@ func loadHistories(_ run: String) throws -> [History] {
                 histories.append(try HistoryReader.read(path: path))
             }
         }
-        guard !histories.isEmpty else {
-            printError(
-                "\(run): no histories there; name a run's directory, such as logs/NAME/latest")
-            throw ExitStatus.badInput.code
-        }
-        return histories
+        if !histories.isEmpty { return histories }
+        printError("\(run): no histories there; name a run's directory, as logs/NAME/latest")
     } catch {
         printError("\(error)")
-        throw ExitStatus.badInput.code
     }
+    throw ExitStatus.badInput.code
 }
 
 extension String {

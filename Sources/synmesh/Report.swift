@@ -10,7 +10,7 @@ struct Report: ParsableCommand {
         discussion: "The exit code is the run's.")
 
     @Argument(help: "The directory of the run.", completion: .directory)
-    var run: String
+    var directory: String
 
     @Flag(help: "Print verdict.json.")
     var json = false
@@ -18,22 +18,22 @@ struct Report: ParsableCommand {
     func run() throws {
         let verdict: Verdict
         do {
-            let data = try Data(contentsOf: URL(filePath: run + "/verdict.json"))
+            let data = try Data(contentsOf: URL(filePath: directory + "/verdict.json"))
             verdict = try Verdict(json: Value(parsing: Array(data)))
         } catch let error as VerdictError {
-            printError("\(run): \(error)")
+            printError("\(directory): \(error)")
             throw ExitStatus.badInput.code
         } catch let error as ParseError {
-            printError("\(run)/verdict.json: \(error)")
+            printError("\(directory)/verdict.json: \(error)")
             throw ExitStatus.badInput.code
         } catch {
-            printError("\(run): no verdict.json there; is it a run's directory, and has it ended?")
+            printError("\(directory): no verdict.json there; is it a run's directory, and has it ended?")
             throw ExitStatus.badInput.code
         }
         if json {
             print(verdict.json.canonical)
         } else {
-            let report = TerminalReport(verdict, directory: run)
+            let report = TerminalReport(verdict, directory: directory)
             print(report.text(colour: isColourful(descriptor: 1)))
         }
         throw ExitCode(verdict.exitCode)

@@ -2,6 +2,7 @@ import Analysis
 import ArgumentParser
 import Glibc
 import JSON
+import Recording
 import Reporting
 import Scenarios
 import Supervision

@@ -5,8 +5,6 @@ import Supervision
 @main
 struct Program {
     static func main() async {
-        // What a child prints must not wait for a buffer that a crash would lose.
-        setvbuf(stdout, nil, _IOLBF, 0)
         var guardian: Guardian?
         if let command = CommandLine.arguments.dropFirst().first,
             ["up", "run"].contains(command), !asksForHelp
