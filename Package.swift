@@ -131,7 +131,7 @@ let package = Package(
             "Routing",
             [
                 "CLinux", "Control", "Wire", "JSON", "NATS", "ZeroMQ", "Recording",
-                "synmesh-node",
+                "synmesh-node", collections,
             ]),
         // A small orchestrator for the tests to kill.
         program(

@@ -45,9 +45,7 @@ extension BranchProxy {
         try deliver(
             Parcel(header: header, content: frames[3]), view, to: frames[1],
             origin: isLink ? .link : .agent,
-            source: isLink
-                ? statistics.number(of: Array(header[view.source]))
-                : peer?.number ?? statistics.number(of: sender),
+            source: peer?.number ?? number(of: isLink ? [] : sender, else: header[view.source]),
             sender: peer)
     }
 
@@ -69,7 +67,14 @@ extension BranchProxy {
         guard let view = HeaderView(parcel.header) else { return }
         try deliver(
             parcel, view, to: Array(message.to.utf8), origin: .agent,
-            source: peer?.number ?? statistics.number(of: sender), sender: peer)
+            source: peer?.number ?? number(of: sender, else: parcel.header[view.source]),
+            sender: peer)
+    }
+
+    /// Who a sender is in the statistics: its connection's name or, without one, what it says.
+    private func number(of sender: [UInt8], else said: ArraySlice<UInt8>) -> Int {
+        let isNamed = sender.first.map { $0 > 0 } ?? false
+        return statistics.number(of: isNamed ? sender : Array(said))
     }
 
     /// Brings a parcel on its way: to the agent, to its branch, or to NATS.
@@ -127,10 +132,14 @@ extension BranchProxy {
     private func sendToStranger(
         _ parcel: Parcel, _ destination: [UInt8]
     ) throws(RoutingError) -> Bool {
+        // Other proxies and probes are nobody to send to, nor are connections without a name.
+        guard let first = destination.first, first > 0, first != UInt8(ascii: "_") else {
+            return false
+        }
+        // No queue is kept for strangers.
         let result = try zeroMQ { () throws(ZeroMQError) in
             try router.send([destination, parcel.header, parcel.content])
         }
-        // No queue is kept for strangers.
         if result == .wouldBlock { drop(parcel, .queueFull) }
         return result != .unreachable
     }

@@ -161,7 +161,9 @@ public final class BranchProxy {
             if let stop, items[items.count - 1].isReadable, stop >= 0 { break }
             if items[1].isReadable { handleInbox() }
             if items[extra...].contains(where: \.isReadable) { try handleControl() }
-            for link in order { try hear(from: link) }
+            for (index, link) in order.enumerated() where items[2 + index].isReadable {
+                try hear(from: link)
+            }
             if items[0].isReadable { _ = try receiveBatch() }
             try retry()
             expirePending()

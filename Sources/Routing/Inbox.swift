@@ -60,7 +60,7 @@ final class Inbox: Sendable {
     func post(_ event: LoopEvent) {
         state.withLock { state in
             switch event {
-            case .envelope, .plain: state.arrivals.append(event)
+            case .envelope, .plain, .malformed: state.arrivals.append(event)
             default: state.others.append(event)
             }
         }

@@ -44,11 +44,12 @@ final class NATSBridge: Sendable {
     }
 
     private struct State {
-        var publications: Deque<Publication> = []
+        /// Numbered, so that a flush knows which came before it.
+        var publications: Deque<(number: UInt64, publication: Publication)> = []
         var bytes = 0
-        /// Counts of publications that came in and went out; a flush waits for its own.
         var accepted: UInt64 = 0
-        var finished: UInt64 = 0
+        /// Subjects by tag, whether the server has heard of them yet or not.
+        var wanted: [String: [String]] = [:]
         var waiting: Deque<Waiting> = []
         var isConnected = false
         var isStopping = false
@@ -102,9 +103,9 @@ final class NATSBridge: Sendable {
                 || state.publications.count < settings.limits.messages
                     && state.bytes + publication.byteCount <= settings.limits.bytes
             guard fits || isHeld else { return false }
-            state.publications.append(publication)
-            state.bytes += publication.byteCount
             state.accepted += 1
+            state.publications.append((state.accepted, publication))
+            state.bytes += publication.byteCount
             return true
         }
         if isTaken { wakeUp.signal() }
@@ -114,22 +115,24 @@ final class NATSBridge: Sendable {
     /// Takes back what waits for one agent.
     func takeBack(for agent: String) -> [Publication] {
         state.withLock { state in
-            let taken = state.publications.filter { $0.agent == agent }
+            let taken = state.publications.filter { $0.publication.agent == agent }
             guard !taken.isEmpty else { return [] }
-            state.publications.removeAll { $0.agent == agent }
-            state.bytes -= taken.reduce(0) { $0 + $1.byteCount }
-            state.finished += UInt64(taken.count)
-            return Array(taken)
+            state.publications.removeAll { $0.publication.agent == agent }
+            state.bytes -= taken.reduce(0) { $0 + $1.publication.byteCount }
+            return taken.map(\.publication)
         }
     }
 
-    /// Subscribes; done when the server knows.
+    /// Subscribes; done when the server knows. If it does not hear of it in time, it is still told
+    /// once it is there.
     func subscribe(tag: String, to subjects: [String], token: UInt64) {
+        state.withLock { $0.wanted[tag] = subjects }
         request(.subscribe(tag: tag, subjects: subjects), token)
     }
 
     /// Ends a subscription; done when all that was sent to it has been posted.
     func drain(tag: String, token: UInt64) {
+        state.withLock { $0.wanted[tag] = nil }
         request(.drain(tag: tag), token)
     }
 
@@ -161,7 +164,7 @@ final class NATSBridge: Sendable {
         }
         return state.withLock { state in
             defer { state.publications = [] }
-            return Array(state.publications)
+            return state.publications.map(\.publication)
         }
     }
 
@@ -174,6 +177,9 @@ final class NATSBridge: Sendable {
         started.give(true)
         while !isStopping {
             setConnected(connection.isConnected)
+            for (tag, subjects) in state.withLock({ $0.wanted }) where readers[tag] == nil {
+                _ = subscribe(on: connection, tag: tag, subjects, &readers)
+            }
             serveRequests(on: connection, &readers)
             if !publishNext(on: connection) { wakeUp.wait(milliseconds: 50) }
         }
@@ -244,10 +250,11 @@ final class NATSBridge: Sendable {
     /// The first request that can be served now.
     private func nextRequest() -> Waiting? {
         state.withLock { state in
-            let finished = state.finished
+            // None is being published now: that is done by the thread that asks.
+            let next = state.publications.first?.number ?? .max
             let index = state.waiting.firstIndex { waiting in
                 guard case .flush(let after) = waiting.request else { return true }
-                return after <= finished
+                return after < next
             }
             return index.map { state.waiting.remove(at: $0) }
         }
@@ -284,12 +291,13 @@ final class NATSBridge: Sendable {
     /// Publishes what waits longest; false when nothing waits or NATS is away.
     private func publishNext(on connection: Connection) -> Bool {
         guard connection.isConnected else { return false }
-        let next = state.withLock { state -> Publication? in
-            guard let next = state.publications.popFirst() else { return nil }
-            state.bytes -= next.byteCount
-            return next
+        let first = state.withLock { state -> (number: UInt64, publication: Publication)? in
+            guard let first = state.publications.popFirst() else { return nil }
+            state.bytes -= first.publication.byteCount
+            return first
         }
-        guard let next else { return false }
+        guard let first else { return false }
+        let next = first.publication
         do throws(NATSError) {
             if let plain = next.plain {
                 try connection.publish(next.subject, content: plain)
@@ -300,14 +308,13 @@ final class NATSBridge: Sendable {
         } catch {
             guard error.code == .oversize || error.code == .invalidSubject else {
                 state.withLock { state in
-                    state.publications.prepend(next)
+                    state.publications.prepend(first)
                     state.bytes += next.byteCount
                 }
                 return false
             }
             inbox.post(.oversize(next))
         }
-        state.withLock { $0.finished += 1 }
         return true
     }
 }

@@ -4,6 +4,7 @@ import Glibc
 import JSON
 import Recording
 import Routing
+import Synchronization
 import Wire
 import ZeroMQ
 
@@ -116,18 +117,28 @@ struct Program {
 
     private static let configurationLengthMax = 16 << 20
 
-    /// One line of the log, written at once.
+    private static let unwritten = Mutex(0)
+
+    /// One line of the log, written at once or, when its reader does not keep up, not at all: the
+    /// next line that fits says how many are missing. Routing never waits for its log.
     @Sendable private static func log(_ line: String) {
-        write(line + "\n", to: STDOUT_FILENO)
+        unwritten.withLock { unwritten in
+            var item = pollfd(fd: STDOUT_FILENO, events: Int16(POLLOUT), revents: 0)
+            guard poll(&item, 1, 0) == 1 else {
+                unwritten += 1
+                return
+            }
+            // A pipe that is ready takes this many bytes without blocking.
+            let text = String(decoding: line.utf8.prefix(Int(PIPE_BUF) - 64), as: UTF8.self)
+            let missing = unwritten > 0 ? "(\(unwritten) lines were lost here) " : ""
+            unwritten = 0
+            write(missing + text + "\n", to: STDOUT_FILENO)
+        }
     }
 
     private static func write(_ text: String, to descriptor: Int32) {
-        var bytes = Array(text.utf8)[...]
-        while !bytes.isEmpty {
-            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            // A log that cannot be written is no reason to stop routing.
-            guard count > 0 || errno == EINTR else { return }
-            bytes = bytes.dropFirst(max(count, 0))
-        }
+        // What cannot be written cannot be told to anybody either.
+        let bytes = Array(text.utf8)
+        _ = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
     }
 }

@@ -1,3 +1,4 @@
+import DequeModule
 import JSON
 import NATS
 import Testing
@@ -197,6 +198,55 @@ struct BridgeTests {
         #expect(try proxy.status("agents", "a", "transport").string == "zmq")
         #expect(proxy.stop() == nil)
         #expect(log.lines.contains("Dead Letters: 25 (nats unavailable 25)"))
+    }
+
+    @Test("A bridge that starts before its server subscribes and publishes once it is there")
+    func lateServer() throws {
+        let port = try {
+            let early = try Server()
+            return early.url.split(separator: ":").last.map(String.init) ?? ""
+        }()
+        let inbox = try Inbox()
+        let bridge = try NATSBridge(
+            .init(
+                url: "nats://127.0.0.1:\(port)", name: "late",
+                limits: QueueLimits(messages: 10, bytes: 10_000)), inbox: inbox)
+        #expect(try !bridge.start(waiting: .milliseconds(1)))
+        defer { _ = bridge.stop(within: .zero) }
+        bridge.subscribe(tag: "a", to: ["agent.a.>"], token: 1)
+        bridge.flush(token: 2)
+        var done: [UInt64: Bool] = [:]
+        var arrived: [Envelope] = []
+        func look(until isEnough: @escaping () -> Bool) throws {
+            _ = try eventually("the bridge") {
+                for event in inbox.takeAll() {
+                    if case .done(let token, let isDone) = event { done[token] = isDone }
+                    if case .envelope("a", let envelope) = event { arrived.append(envelope) }
+                }
+                return isEnough() ? () : nil
+            }
+        }
+        try look { done.count == 2 }
+        #expect(done == [1: false, 2: false])
+        let envelope = agentEnvelope("b", "n", 1)
+        #expect(
+            bridge.publish(
+                Publication(
+                    subject: "agent.n.test", envelope: envelope, plain: nil,
+                    parcel: Parcel(envelope), agent: "n")))
+        let server = try Server(arguments: ["-p", port])
+        let connection = try Connection(server, name: "n")
+        try look { bridge.isConnected && bridge.queued == 0 }
+        _ = try eventually("the subscription") {
+            try connection.publish(agentEnvelope("n", "a", 1))
+            try connection.flush(timeout: patience)
+            try look { true }
+            return arrived.isEmpty ? nil : ()
+        }
+        #expect(arrived.first == agentEnvelope("n", "a", 1))
+        bridge.flush(token: 3)
+        try look { done[3] != nil }
+        #expect(done[3] == true)
     }
 
     @Test("An agent that comes back from a dead server gets what was queued for it")

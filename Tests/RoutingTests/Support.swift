@@ -147,29 +147,120 @@ final class Dealer {
     }
 }
 
+/// A child process of the test's own; ended at the latest with this.
+final class Program {
+    let process: pid_t
+    private let output: Int32
+    private var status: Int32?
+
+    /// Starts it with this environment beside PATH.
+    init(_ arguments: [String], environment: [String: String] = [:]) throws {
+        var ends: [CInt] = [-1, -1]
+        try #require(synmesh_pipe(&ends) == 0)
+        let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin"
+        let variables = environment.map { "\($0)=\($1)" } + ["PATH=\(path)"]
+        var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
+        var entries: [UnsafeMutablePointer<CChar>?] = variables.map { strdup($0) } + [nil]
+        defer { for word in words + entries { free(word) } }
+        var process: pid_t = 0
+        let code = words.withUnsafeMutableBufferPointer { words in
+            entries.withUnsafeMutableBufferPointer { entries in
+                var request = synmesh_spawn_request()
+                request.executable = UnsafePointer(words[0])
+                request.arguments = UnsafePointer(words.baseAddress)
+                request.environment = UnsafePointer(entries.baseAddress)
+                request.output = ends[1]
+                request.kept = -1
+                request.own_group = true
+                return synmesh_spawn(&request, &process)
+            }
+        }
+        close(ends[1])
+        output = ends[0]
+        self.process = process
+        _ = fcntl(output, F_SETFL, O_NONBLOCK)
+        try #require(code == 0, "\(arguments[0]) could not be started")
+    }
+
+    deinit {
+        end()
+        close(output)
+    }
+
+    func signal(_ number: Int32) { if status == nil { kill(process, number) } }
+
+    /// Its exit code, or 128 and the signal that ended it; nil while it runs.
+    var exit: Int32? {
+        if let status { return status }
+        var ended = synmesh_exit()
+        guard synmesh_reap(process, &ended) == process else { return nil }
+        status = ended.signalled ? 128 + ended.status : ended.status
+        return status
+    }
+
+    func end() {
+        signal(SIGKILL)
+        _ = try? eventually("the end of a killed process") { exit }
+    }
+
+    /// What it has written and was not read yet.
+    func written() -> String {
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = read(output, &buffer, buffer.count)
+            guard count > 0 else { return String(decoding: bytes, as: UTF8.self) }
+            bytes.append(contentsOf: buffer[..<count])
+        }
+    }
+}
+
+/// A directory of the test's own, removed with this.
+final class Directory {
+    let path: String
+
+    init() throws {
+        var template = Array("/tmp/synmesh-routing-XXXXXX".utf8CString)
+        try #require(mkdtemp(&template) != nil)
+        path = String(decoding: template.dropLast().map { UInt8($0) }, as: UTF8.self)
+    }
+
+    deinit { synmesh_remove_tree(path) }
+
+    /// Writes a file and returns its path.
+    func file(_ name: String, _ text: String) throws -> String {
+        let path = "\(path)/\(name)"
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+        try #require(descriptor >= 0)
+        defer { close(descriptor) }
+        try #require(write(descriptor, text, text.utf8.count) == text.utf8.count)
+        return path
+    }
+}
+
 /// A nats-server of the test's own, on a port that the system chose.
 final class Server {
     let url: String
-    let process: pid_t
-    private let directory: String
-    private var isRunning = true
+    private let program: Program
+    private let directory: Directory
 
     init(arguments: [String] = []) throws {
-        var template = Array("/tmp/synmesh-routing-XXXXXX".utf8CString)
-        try #require(mkdtemp(&template) != nil)
-        directory = String(decoding: template.dropLast().map { UInt8($0) }, as: UTF8.self)
+        let directory = try Directory()
         let name = "routing-\(UInt64.random(in: 0 ... .max))"
-        process = try Self.spawn(
+        let program = try Program(
             [
-                "nats-server", "-a", "127.0.0.1", "-p", "-1", "--ports_file_dir", directory, "-n",
+                access("/usr/sbin/nats-server", X_OK) == 0
+                    ? "/usr/sbin/nats-server" : "nats-server", "-a", "127.0.0.1", "-p", "-1",
+                "--ports_file_dir", directory.path, "-n",
                 name,
             ]
                 + arguments)
-        let process = process
-        let directory = directory
+        self.program = program
+        self.directory = directory
+        let process = program.process
         url = try eventually("the ports of nats-server") {
             guard
-                let text = Self.text(of: "\(directory)/nats-server_\(process).ports"),
+                let text = Self.text(of: "\(directory.path)/nats-server_\(process).ports"),
                 let ports = try? Value(parsing: text)
             else { return nil }
             return ports["nats"]?.array?.first?.string
@@ -181,32 +272,6 @@ final class Server {
         try #require(connection.serverName == name, "another server answered")
     }
 
-    deinit {
-        end()
-        synmesh_remove_tree(directory)
-    }
-
-    private static func spawn(_ arguments: [String]) throws -> pid_t {
-        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
-        defer { close(null) }
-        var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
-        let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin"
-        var environment: [UnsafeMutablePointer<CChar>?] = [strdup("PATH=\(path)"), nil]
-        defer { for word in words + environment { free(word) } }
-        var process: pid_t = 0
-        let code = words.withUnsafeMutableBufferPointer { words in
-            environment.withUnsafeMutableBufferPointer { environment in
-                var request = synmesh_spawn_request(
-                    executable: UnsafePointer(words[0]), arguments: words.baseAddress,
-                    environment: environment.baseAddress, directory: nil, output: null, kept: -1,
-                    own_group: true)
-                return synmesh_spawn(&request, &process)
-            }
-        }
-        try #require(code == 0, "nats-server could not be started")
-        return process
-    }
-
     private static func text(of path: String) -> String? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
@@ -216,16 +281,9 @@ final class Server {
         return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil
     }
 
-    func freeze() { kill(process, SIGSTOP) }
-    func thaw() { kill(process, SIGCONT) }
-
-    func end() {
-        guard isRunning else { return }
-        isRunning = false
-        kill(process, SIGKILL)
-        var status: Int32 = 0
-        waitpid(process, &status, 0)
-    }
+    func freeze() { program.signal(SIGSTOP) }
+    func thaw() { program.signal(SIGCONT) }
+    func end() { program.end() }
 }
 
 extension Connection {
