@@ -123,8 +123,9 @@ final class NATSBridge: Sendable {
         }
     }
 
-    /// Subscribes; done when the server knows. If it does not hear of it in time, it is still told
-    /// once it is there.
+    /// Subscribes; done when the server knows.
+    ///
+    /// If it does not hear of it in time, it is still told once it is there.
     func subscribe(tag: String, to subjects: [String], token: UInt64) {
         state.withLock { $0.wanted[tag] = subjects }
         request(.subscribe(tag: tag, subjects: subjects), token)

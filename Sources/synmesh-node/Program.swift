@@ -119,8 +119,9 @@ struct Program {
 
     private static let unwritten = Mutex(0)
 
-    /// One line of the log, written at once or, when its reader does not keep up, not at all: the
-    /// next line that fits says how many are missing. Routing never waits for its log.
+    /// Writes one line of the log at once or, when its reader does not keep up, not at all.
+    ///
+    /// The next line that fits says how many are missing. Routing never waits for its log.
     @Sendable private static func log(_ line: String) {
         unwritten.withLock { unwritten in
             var item = pollfd(fd: STDOUT_FILENO, events: Int16(POLLOUT), revents: 0)

@@ -171,9 +171,10 @@ struct MoveTests {
         while !collected.isComplete("a", count.0) || !collected.isComplete("n", count.1) {
             guard let frames = try back.frames(within: patience) else {
                 let letters = try proxy.status("dead_letters")
-                Issue.record(
-                    "lost: \(collected.missing("a", of: count.0)) and "
-                        + "\(collected.missing("n", of: count.1)), dead letters: \(letters)")
+                let lost = (
+                    collected.missing("a", of: count.0), collected.missing("n", of: count.1)
+                )
+                Issue.record("lost: \(lost), dead letters: \(letters)")
                 return
             }
             collected.add(try Envelope(header: frames[0], content: frames[1]))
