@@ -62,6 +62,8 @@ public final class AgentClient {
     var primaryDefects: DefectLane
     var shadowDefects: DefectLane
     var isDrained = false
+    /// What still comes is left to the next incarnation: nothing advances the marks any more.
+    var isIntakeClosed = false
     private var sequences: [Address: UInt64] = [:]
     /// What was dropped here and its receivers do not know of yet.
     private var untoldGaps: [Address: [ClosedRange<UInt64>]] = [:]

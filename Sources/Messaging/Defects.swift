@@ -33,12 +33,21 @@ public struct Defects: Hashable, Sendable {
         self.lane = lane
     }
 
+    private static let members: Set<String> = ["lose", "repeat", "swap", "alter", "on", "lane"]
+
     /// Reads the setting `defects` of an agent:
     /// `{"lose": N, "repeat": N, "swap": N, "alter": N, "on": "zmq|nats|any", "lane": "primary|shadow"}`.
     ///
-    /// Nil where the value is no object or a count is not positive.
+    /// Nil where the value is no object, has an unknown member, or a count is not positive: a
+    /// control that is not planted as meant would prove nothing.
     public init?(_ setting: Value) {
-        guard let members = setting.object else { return nil }
+        guard let members = setting.object,
+            members.keys.allSatisfy(Self.members.contains),
+            ["zmq", "nats", "any"].contains(members["on"]?.string ?? "any"),
+            members["on"].map({ $0.string != nil }) ?? true
+        else { return nil }
+        let lane = members["lane"].map { $0.string.flatMap(Lane.init(rawValue:)) } ?? .primary
+        guard let lane else { return nil }
         for name in ["lose", "repeat", "swap", "alter"] {
             guard let value = members[name] else { continue }
             guard let count = value.integer, count > 0, count <= Int64(Int32.max) else {
@@ -50,7 +59,7 @@ public struct Defects: Hashable, Sendable {
         self.init(
             lose: count("lose"), repeat: count("repeat"), swap: count("swap"),
             alter: count("alter"), transport: transport == "any" ? nil : transport,
-            lane: members["lane"]?.string.flatMap(Lane.init(rawValue:)) ?? .primary)
+            lane: lane)
     }
 }
 

@@ -33,18 +33,21 @@ extension AgentClient {
         let inboundEnd = clock.now + deadline.nanoseconds
         attempt(&result) { () throws(MessagingError) in try transport.beginInboundDrain() }
         while true {
-            // Asked before the last look: what came until then is taken by it.
-            let isComplete = transport.isInboundDrained
-            try pump(atMost: .max)
+            try pump()
             while !ready.isEmpty {
                 let envelope = try handOut(at: 0)
                 result.delivered += 1
                 try deliver(envelope)
             }
-            result.isInboundComplete = isComplete
-            if isComplete || clock.now >= inboundEnd { break }
+            // Answers that had to wait for room took in more meanwhile; that is handed out as well.
+            result.isInboundComplete = transport.isInboundDrained
+            if result.isInboundComplete || clock.now >= inboundEnd { break }
             try waitInbound(until: min(inboundEnd, clock.now + Self.lookAgain), also: [])
         }
+        // From here on only the outbound way is of interest. What still comes is kept for the next
+        // incarnation by the proxies, or was given up with the deadline; it must not be marked as
+        // received, since nobody will be handed it.
+        isIntakeClosed = true
         for envelope in primaryDefects.takeWithheld() { try transmit(envelope) }
         releaseShadowWithheld()
         let outboundEnd = clock.now + deadline.nanoseconds

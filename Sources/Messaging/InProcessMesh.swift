@@ -74,11 +74,12 @@ public final class InProcessMesh: Sendable {
             for inbox in receivers where inbox.queue.withLock({ $0.count >= inboxMax }) {
                 return false
             }
+            let inbound =
+                envelope.kind == .gap
+                ? GapNotice.inbound(envelope)
+                : .arrival(Arrival(envelope, transport: InProcessTransport.transportName))
             for inbox in receivers {
-                inbox.queue.withLock {
-                    $0.append(
-                        .arrival(Arrival(envelope, transport: InProcessTransport.transportName)))
-                }
+                inbox.queue.withLock { $0.append(inbound) }
                 inbox.signal.raise()
             }
             return true
@@ -96,8 +97,7 @@ public final class InProcessTransport: AgentTransport {
     private let mesh: InProcessMesh
     private let inbox: InProcessMesh.Inbox
     private var tickets: UInt64 = 0
-    /// Whether the way in is ended.
-    public private(set) var isInboundDrained = false
+    private var isDetached = false
     /// Always: what is sent is in its receiver's inbox.
     public let isOutboundDrained = true
 
@@ -154,8 +154,11 @@ public final class InProcessTransport: AgentTransport {
     /// Takes the agent out of the mesh; its inbox stays.
     public func beginInboundDrain() throws(MessagingError) {
         mesh.detach(agent, inbox)
-        isInboundDrained = true
+        isDetached = true
     }
+
+    /// Whether the agent is out of the mesh, and its inbox empty.
+    public var isInboundDrained: Bool { isDetached && inbox.queue.withLock { $0.isEmpty } }
 
     /// Nothing to do.
     public func beginOutboundDrain() throws(MessagingError) {}

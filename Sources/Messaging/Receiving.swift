@@ -133,7 +133,7 @@ extension AgentClient {
             try take(inbound)
             taken += 1
         }
-        try apply(receiver.expire(at: clock.now))
+        if !isIntakeClosed { try apply(receiver.expire(at: clock.now)) }
         if let dual = transport as? DualTransport {
             for problem in dual.takeProblems() {
                 try annotate(.note("shadow: \(problem)", at: clock.now))
@@ -142,6 +142,9 @@ extension AgentClient {
     }
 
     private func take(_ inbound: Inbound) throws(MessagingError) {
+        if isIntakeClosed {
+            guard case .shadow = inbound else { return }
+        }
         switch inbound {
         case .arrival(let arrival): try accept(arrival)
         case .shadow(let envelope, let transport):

@@ -45,9 +45,8 @@ extension AgentClient {
         dual.beginShadowDrain()
         let end = clock.now + 2_000_000_000
         while true {
-            let isComplete = dual.isShadowDrained
-            try pump(atMost: .max)
-            if isComplete || clock.now >= end { break }
+            try pump()
+            if dual.isShadowDrained || clock.now >= end { break }
             try waitInbound(until: min(end, clock.now + 20_000_000), also: [])
         }
         transport = dual.primary

@@ -75,13 +75,10 @@ final class TopicPublisher {
 /// The way from one topic proxy's XPUB.
 final class TopicSubscriber {
     private var socket: Socket
-    /// Everything before the move has come.
-    var isMarked = false
+    /// When the proxy said that it keeps copies from now on; what still comes is one of them.
+    var marked: UInt64?
     /// What is subscribed to here.
     var topics: Set<String> = []
-
-    /// Whether nothing is on its way that is not to be lost.
-    var isDrained: Bool { isMarked || topics.isEmpty }
 
     init(endpoint: String, agent: String, in context: Context) throws(ZeroMQError) {
         socket = try Socket(

@@ -52,7 +52,8 @@ public final class ZeroMQTransport: AgentTransport {
     private var isAttached = false
     /// The branch answered that it has no such agent.
     private var isUnknown = false
-    private var isMarked = false
+    /// When the branch said that it holds everything from now on.
+    private var marked: UInt64?
     /// Whether the branch has passed on everything that was sent before the last outbound marker.
     public private(set) var isOutboundDrained = false
 
@@ -208,8 +209,6 @@ public final class ZeroMQTransport: AgentTransport {
         }
         switch envelope.kind {
         case .content:
-            // Behind a marker only after a move that was given up.
-            isMarked = false
             return .arrival(Arrival(envelope, transport: name, isCredited: true))
         case .gap: return GapNotice.inbound(envelope)
         case .hello:
@@ -219,7 +218,7 @@ public final class ZeroMQTransport: AgentTransport {
             if envelope.type == Self.outboundMarker {
                 isOutboundDrained = true
             } else {
-                isMarked = true
+                marked = clock.now
             }
         case .acknowledgement, .credit: return .malformed("unexpected \(envelope.kind)")
         }
@@ -250,11 +249,10 @@ public final class ZeroMQTransport: AgentTransport {
         }
         switch envelope.kind {
         case .content:
-            socket.isMarked = false
             return .arrival(Arrival(envelope, transport: name))
         case .gap: return GapNotice.inbound(envelope)
         case .marker:
-            socket.isMarked = true
+            socket.marked = clock.now
             return nil
         default: return .malformed("topic proxy '\(proxy)' sent \(envelope.kind)")
         }
@@ -342,7 +340,18 @@ public final class ZeroMQTransport: AgentTransport {
     public func beginInboundDrain() throws(MessagingError) {}
 
     /// Whether the branch's and every topic proxy's last marker came.
-    public var isInboundDrained: Bool { isMarked && subscribers.allSatisfy(\.socket.isDrained) }
+    public var isInboundDrained: Bool {
+        early.isEmpty && isValid(marked)
+            && subscribers.allSatisfy { $0.socket.topics.isEmpty || isValid($0.socket.marked) }
+    }
+
+    /// An old marker is one of a move that was given up: what it stood before is long past.
+    private func isValid(_ marker: UInt64?) -> Bool {
+        marker.map { $0 + Self.markerLifetime > clock.now } ?? false
+    }
+
+    /// Much longer than a move may take, in nanoseconds.
+    private static let markerLifetime: UInt64 = 30_000_000_000
 
     /// Sends a marker behind everything; the branch sends it back.
     public func beginOutboundDrain() throws(MessagingError) {

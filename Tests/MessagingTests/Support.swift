@@ -44,7 +44,7 @@ struct TestAgent {
 /// The meshes that the conformance suite runs on.
 enum MeshKind: String, CaseIterable {
     case inProcess, zeroMQ, nats, dual
-    /// The agent `a` on ZeroMQ, all others on NATS, the proxies between them.
+    /// The agent `b` on NATS, the others on ZeroMQ, the proxies between them.
     case bridged
 
     /// NATS carries up to `max_payload`.
@@ -78,7 +78,7 @@ final class TestMesh {
         let agents = ["a", "b", "c"].map { agent in
             BranchConfiguration.Agent(
                 name: "\(agent)-\(suffix)",
-                transport: kind == .bridged && agent != "a" ? .nats : .zmq)
+                transport: kind == .bridged && agent == "b" ? .nats : .zmq)
         }
         branch = try ProxyThread.branch(
             BranchConfiguration(
@@ -107,7 +107,7 @@ final class TestMesh {
         case .nats: return try overNATS(agent)
         case .zeroMQ: return try overZeroMQ(agent, incarnation)
         case .bridged:
-            return agent == "a" ? try overZeroMQ(agent, incarnation) : try overNATS(agent)
+            return agent == "b" ? try overNATS(agent) : try overZeroMQ(agent, incarnation)
         case .dual:
             return DualTransport(
                 primary: try overZeroMQ(agent, incarnation),
