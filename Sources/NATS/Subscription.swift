@@ -127,6 +127,15 @@ public final class Subscription: Sendable {
         return dropped
     }
 
+    /// Messages that have arrived so far: those that were fetched and those that wait; nil when the
+    /// subscription has ended.
+    public var arrived: UInt64? {
+        var (waiting, fetched): (CInt, Int64) = (0, 0)
+        // One call, so that a message on its way from one to the other is counted once.
+        let status = natsSubscription_GetStats(handle, &waiting, nil, nil, nil, &fetched, nil)
+        return status == NATS_OK ? UInt64(fetched) + UInt64(waiting) : nil
+    }
+
     /// Messages that wait to be fetched.
     public var pending: Int {
         var messages: CInt = 0

@@ -73,14 +73,22 @@ final class Inbox: Sendable {
     /// What is there: what came from NATS, then the rest.
     ///
     /// In this order, so that the end of a drained subscription comes behind what it brought.
-    /// Without arrivals, those wait, and once there are enough of them their readers.
+    /// Without arrivals, those wait, and once there are enough of them their readers; so does what
+    /// is done, which may be about them.
     func takeAll(arrivals: Bool = true) -> Deque<LoopEvent> {
         wakeUp.take()
         return state.withLock { state in
             var taken: Deque<LoopEvent> = []
             if arrivals { swap(&taken, &state.arrivals) }
-            taken.append(contentsOf: state.others)
-            state.others = []
+            var kept: Deque<LoopEvent> = []
+            for event in state.others {
+                if case .done = event, !state.arrivals.isEmpty {
+                    kept.append(event)
+                } else {
+                    taken.append(event)
+                }
+            }
+            state.others = kept
             return taken
         }
     }

@@ -34,6 +34,7 @@ final class NATSBridge: Sendable {
     private enum Request: Sendable {
         case subscribe(tag: String, subjects: [String])
         case drain(tag: String)
+        case catchUp(tag: String)
         case flush(after: UInt64)
     }
 
@@ -137,6 +138,11 @@ final class NATSBridge: Sendable {
         request(.drain(tag: tag), token)
     }
 
+    /// Done when all that the server had for a subscription until now has been posted.
+    func catchUp(tag: String, token: UInt64) {
+        request(.catchUp(tag: tag), token)
+    }
+
     /// Done when the server has every publication that was handed over before.
     func flush(token: UInt64) {
         let accepted = state.withLock { $0.accepted }
@@ -174,6 +180,7 @@ final class NATSBridge: Sendable {
     private func run() {
         guard let connection = connect() else { return }
         var readers: [String: NATSReader] = [:]
+        var behind: [Behind] = []
         setConnected(true)
         started.give(true)
         while !isStopping {
@@ -181,8 +188,9 @@ final class NATSBridge: Sendable {
             for (tag, subjects) in state.withLock({ $0.wanted }) where readers[tag] == nil {
                 _ = subscribe(on: connection, tag: tag, subjects, &readers)
             }
-            serveRequests(on: connection, &readers)
-            if !publishNext(on: connection) { wakeUp.wait(milliseconds: 50) }
+            serveRequests(on: connection, &readers, &behind)
+            tellCaughtUp(&behind)
+            if !publishNext(on: connection) { wakeUp.wait(milliseconds: behind.isEmpty ? 50 : 1) }
         }
         for reader in readers.values { reader.stop() }
         if connection.isConnected { try? connection.flush(timeout: .milliseconds(500)) }
@@ -226,7 +234,26 @@ final class NATSBridge: Sendable {
         for waiting in expired { inbox.post(.done(token: waiting.token, false)) }
     }
 
-    private func serveRequests(on connection: Connection, _ readers: inout [String: NATSReader]) {
+    /// A reader with messages that somebody waits for.
+    private struct Behind {
+        let reader: NATSReader
+        let arrived: [UInt64]
+        let waiting: Waiting
+    }
+
+    private func tellCaughtUp(_ behind: inout [Behind]) {
+        behind.removeAll { entry in
+            let isDone = entry.reader.hasPosted(entry.arrived)
+            guard isDone || entry.waiting.end <= .now else { return false }
+            inbox.post(.done(token: entry.waiting.token, isDone))
+            return true
+        }
+    }
+
+    private func serveRequests(
+        on connection: Connection, _ readers: inout [String: NATSReader],
+        _ behind: inout [Behind]
+    ) {
         while let waiting = nextRequest() {
             let isDone: Bool
             switch waiting.request {
@@ -240,6 +267,13 @@ final class NATSBridge: Sendable {
                 }
                 reader.drain(token: waiting.token)
                 continue
+            case .catchUp(let tag):
+                // The answer to the flush comes behind all that the server sent before it.
+                isDone = flush(connection)
+                if isDone, let reader = readers[tag] {
+                    behind.append(Behind(reader: reader, arrived: reader.arrived, waiting: waiting))
+                    continue
+                }
             case .flush:
                 isDone = flush(connection)
             }

@@ -8,6 +8,8 @@ final class NATSReader: Sendable {
     private struct State {
         /// Threads that still fetch.
         var running: Int
+        /// Messages posted so far, of each subscription.
+        var posted: [UInt64]
         /// Set while draining: whom to tell when the last thread has posted its last message.
         var drain: (token: UInt64, end: ContinuousClock.Instant)?
         var isStopping = false
@@ -25,11 +27,14 @@ final class NATSReader: Sendable {
         self.subscriptions = subscriptions
         self.tag = tag
         self.inbox = inbox
-        state = Mutex(State(running: subscriptions.count))
+        state = Mutex(
+            State(
+                running: subscriptions.count,
+                posted: Array(repeating: 0, count: subscriptions.count)))
         pause = try WakeUp()
-        for subscription in subscriptions {
+        for (index, subscription) in subscriptions.enumerated() {
             let thread = try DedicatedThread { [self] in
-                fetch(from: subscription)
+                fetch(from: subscription, index)
                 finish()
             }
             threads.withLock { $0.append(thread) }
@@ -45,6 +50,16 @@ final class NATSReader: Sendable {
             try? subscription.drain(timeout: NATSBridge.requestTimeout)
         }
         tellIfDone()
+    }
+
+    /// How many messages have arrived on each subscription.
+    var arrived: [UInt64] { subscriptions.map { $0.arrived ?? 0 } }
+
+    /// Whether everything that had arrived by then has been posted.
+    func hasPosted(_ arrived: [UInt64]) -> Bool {
+        state.withLock { state in
+            state.running == 0 || zip(state.posted, arrived).allSatisfy { $0 >= $1 }
+        }
     }
 
     /// Ends the threads at once.
@@ -78,12 +93,13 @@ final class NATSReader: Sendable {
         }
     }
 
-    private func fetch(from subscription: Subscription) {
+    private func fetch(from subscription: Subscription, _ index: Int) {
         while !state.withLock({ $0.isStopping }) {
             do throws(NATSError) {
                 if let message = try subscription.next(timeout: .milliseconds(100)) {
                     while inbox.isFull, !isOver { pause.wait(milliseconds: 1) }
                     inbox.post(read(message))
+                    state.withLock { $0.posted[index] += 1 }
                 } else if isOver {
                     return
                 }

@@ -53,7 +53,6 @@ extension TopicProxy: Pending {
         else { return refuse(asker, "'agent' and 'transport' (zmq or nats) are needed") }
         guard let hold = holds[agent] else { return answer(asker, .success(["released": 0])) }
         guard !hold.isReleasing else { return refuse(asker, "a release is under way") }
-        let count = Value(hold.queue.parcels.count)
         guard let bridge, bridge.isConnected else {
             guard transport == .zmq else {
                 return refuse(asker, "NATS is not connected; what was kept stays here")
@@ -64,14 +63,30 @@ extension TopicProxy: Pending {
             for parcel in hold.queue.parcels {
                 try deliver([Array("_marker.\(agent)".utf8), parcel.header, parcel.content])
             }
+            let count = Value(hold.queue.parcels.count)
             return answer(asker, .success(["released": count]))
         }
+        holds[agent]?.isReleasing = true
+        // What was published on NATS before the agent subscribed there has no other way to it than
+        // this hold: all of it must be in before it is released.
+        let token = pending.add { [self] isDone in
+            guard isDone else {
+                holds[agent]?.isReleasing = false
+                return refuse(asker, "NATS has not confirmed; what was kept stays here")
+            }
+            publishHold(of: agent, bridge, for: asker)
+        }
+        bridge.catchUp(tag: Self.natsTag, token: token)
+    }
+
+    private func publishHold(of agent: String, _ bridge: NATSBridge, for asker: Asker) {
+        guard let hold = holds[agent] else { return answer(asker, .success(["released": 0])) }
+        let count = Value(hold.queue.parcels.count)
         var unsent: Deque<Parcel> = []
         for parcel in hold.queue.parcels where !publishKept(parcel, for: agent, bridge) {
             unsent.append(parcel)
         }
         for parcel in unsent { drop(parcel, .hopLimit) }
-        holds[agent]?.isReleasing = true
         bridge.flush(
             token: pending.add { [self] isDone in
                 if isDone {
