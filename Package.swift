@@ -141,6 +141,12 @@ let package = Package(
         tests("Scenarios", ["Analysis", "JSON", "Topologies", "YAML"]),
         tests(
             "Reporting", ["Analysis", "JSON", "Wire", "Recording"], exclude: ["Snapshots"]),
+        tests(
+            "AgentRuntime",
+            [
+                "Control", "JSON", "Messaging", "Recording", "Wire", "synmesh-node",
+                "synmesh-probe", "synmesh-photogrammetry",
+            ]),
         tests("PointClouds", ["JSON"], exclude: ["plyfile_report.py"]),
         .testTarget(
             name: "EndToEndTests",
