@@ -63,7 +63,7 @@ public final class Outbox {
 
     /// Whether something can be sent there now, as far as the transport can tell.
     func hasRoom(for destination: Address) -> Bool {
-        if let nats = transport as? NATSTransport { return nats.isConnected }
+        guard isConnected else { return false }
         var items = transport.outboundItems(to: destination)
         guard !items.isEmpty else { return true }
         do throws(ZeroMQError) {
@@ -73,6 +73,9 @@ public final class Outbox {
             return true
         }
     }
+
+    /// Whether the transport knows of no break; cheap enough to ask before every message.
+    var isConnected: Bool { (transport as? NATSTransport)?.isConnected ?? true }
 
     /// What tells that there is room, where the system can tell.
     func roomItems(for destination: Address) -> [PollItem] {

@@ -179,7 +179,7 @@ final class Runtime {
         for _ in 0..<Self.messagesPerTurn {
             guard let envelope = try client.receive(timeout: .zero) else { return }
             try handle(envelope)
-            if environment.clock.now >= end || !hasRoom() { return }
+            if environment.clock.now >= end || !outbox.isConnected { return }
         }
     }
 
@@ -198,7 +198,7 @@ final class Runtime {
             for _ in 0..<Self.messagesPerTurn {
                 let now = environment.clock.now
                 guard !load.schedule.isFinished(at: now), load.schedule.nextDue <= now,
-                    now < end
+                    now < end, outbox.isConnected
                 else { break }
                 try send(load)
             }

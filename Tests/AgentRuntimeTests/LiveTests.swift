@@ -32,8 +32,13 @@ struct LiveTests {
         let history = try HistoryReader.read(
             path: mesh.folder.appending(path: "b.1.mcap").path)
         #expect(history.records.count == 4_000 && history.notes.isEmpty)
-        let causes = history.annotations.count { if case .cause = $0 { true } else { false } }
-        #expect(causes == 2_000)
+        let answered = history.annotations.count { annotation in
+            guard case .cause(let answer, let ping, _) = annotation else { return false }
+            return answer.flow == Flow(source: "b", destination: .agent("a"))
+                && ping.flow == Flow(source: "a", destination: .agent("b"))
+                && answer.sequence == ping.sequence
+        }
+        #expect(answered == 2_000)
         #expect(history.records.allSatisfy { $0.content.length == 300 })
     }
 
@@ -148,6 +153,56 @@ struct LiveTests {
         let status = try await mesh.command("status", to: "a", incarnation: incarnation)
         #expect(status["gaps"] == 0 && status["dropped"] == 0 && status["late"] == 0)
         #expect(try await unmoved(count) == b["received"]?["a -> b"])
+    }
+
+    @Test("An agent whose broker died stays answerable; its load waits, and can be taken elsewhere")
+    func brokerDies() async throws {
+        let server = try NATSServer()
+        let mesh = try LiveMesh(nats: server.url)
+        try await mesh.startBranch(["a", "b"])
+        try await mesh.startAgent("b", [:])
+        try await mesh.startAgent("a", ["to": ["b"]], transport: .nats)
+        async let load = mesh.command("load", to: "a", ["count": 1_000_000, "rate": 2_000])
+        _ = try await mesh.ask("status", "a") { ($0["sent"]?["b"]?.integer ?? 0) > 400 }
+        server.stop()
+        // Until its library has noticed, a few more are sent and dropped.
+        var last = Int64(-1)
+        let status = try await mesh.ask("status", "a") { status in status["loading"] == true }
+        #expect(status["loading"] == true)
+        for _ in 0..<50 {
+            let sent = try await mesh.command("status", to: "a")["sent"]?["b"]?.integer ?? 0
+            if sent == last { break }
+            last = sent
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        let began = ContinuousClock.now
+        let drained = try await mesh.command("drain", to: "a")
+        #expect(ContinuousClock.now - began < .seconds(10))
+        #expect(drained["outbound_complete"] == false)
+        let done = try await load
+        #expect(done["unfinished"] == true)
+        let unfinished = try #require(drained["unfinished_loads"]?.array?.first)
+        let messages = try #require(done["messages"]?.integer)
+        #expect(unfinished["start"]?.integer == messages)
+        #expect(unfinished["count"]?.integer == 1_000_000 - messages)
+        #expect(try await mesh.command("stop", to: "a")["sealed"] == true)
+        #expect(try await mesh.exitCode(of: "a.1") == 0)
+    }
+
+    @Test("A planted fault of the settings reaches the client", arguments: ["lose", "repeat"])
+    func defects(name: String) async throws {
+        let mesh = try LiveMesh()
+        try await mesh.startBranch(["a", "b"])
+        try await mesh.startAgent("b", [:])
+        try await mesh.startAgent(
+            "a", ["to": ["b"], "defects": .object([name: 10, "on": "zmq"])])
+        _ = try await mesh.command("load", to: "a", ["count": 100])
+        let status = try await mesh.ask("status", "b") { status in
+            (status["repeats"]?.integer ?? 0) + (status["gaps"]?.integer ?? 0) >= 9
+        }
+        // Nobody learns of a loss at the very end.
+        #expect(
+            name == "lose" ? status["gaps"] == 9 : (status["repeats"]?.integer ?? 0) >= 9)
     }
 
     /// What `b` receives from an `a` that never moves.
