@@ -116,9 +116,9 @@ extension Rehearsal {
         let (mesh, loads, faults) = try await runningMesh()
         let started = context.clock.now
         async let faultsPlayed: Void = faults.play(step.faults)
-        let load = Task {
-            await loads.send(step.load, thirds: 0..<1)
-        }
+        // A parallel run is about every envelope of its load: the shadow is on before the first.
+        let early = step.action == .dual ? 0 : 1
+        let load = Task { await loads.send(step.load, thirds: 0..<early) }
         var broken: String?
         do {
             try await change()
@@ -127,7 +127,7 @@ extension Rehearsal {
         }
         let rest = Task {
             await load.value
-            await loads.send(step.load, thirds: 1..<3)
+            await loads.send(step.load, thirds: early..<3)
         }
         if broken == nil { await Self.first(of: rest, or: mesh) }
         if broken == nil, let breakage = await mesh.breakage { broken = breakage }

@@ -205,8 +205,9 @@ extension Reading where Value == [Located<Scenario.Load>] {
                 let count = reader.required("count", .integer(in: 1...1_000_000_000))
                 let rate = reader.optional("rate", .number(in: 0.001...10_000_000))
                 let size = reader.optional("size", .byteSize(in: 0...(1 << 30)))
+                let type = reader.optional("type", .messageType)
                 return count.map {
-                    Scenario.Load(agent: "", count: $0, rate: rate, size: size)
+                    Scenario.Load(agent: "", count: $0, rate: rate, size: size, type: type)
                 }
             }
         ).map { entries in
@@ -253,6 +254,18 @@ extension Reading where Value == Located<Scenario.ScheduledFault> {
                     help: "write 'kill: NAME' or 'stop: NAME'")
                 return nil
             }
+        }
+    }
+}
+
+extension Reading where Value == String {
+    fileprivate static var messageType: Reading {
+        .string.checked { type in
+            Names.isLegal(type)
+                ? nil
+                : Complaint(
+                    "'\(type)' is not legal as a message type on every wire",
+                    help: "use letters, digits, '_' and '-'")
         }
     }
 }

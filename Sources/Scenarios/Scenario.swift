@@ -87,12 +87,15 @@ extension Scenario {
         public var rate: Double?
         /// Bytes of one content, where the kind can choose.
         public var size: Int?
+        /// The message type, where the kind can choose: to a `ping` a probe answers `echo`.
+        public var type: String?
 
         /// The arguments of the `load` command for messages `start`, `start + 1`, ….
         public func arguments(start: Int, count: Int) -> Value {
             var members: [String: Value] = ["count": Value(count), "start": Value(start)]
             if let rate { members["rate"] = .double(rate) }
             if let size { members["size"] = Value(size) }
+            if let type { members["type"] = .string(type) }
             return .object(members)
         }
     }

@@ -54,7 +54,7 @@ private struct Folder {
             load_timeout: 30s
             drain_timeout: 1s
             steps:
-              - baseline: { load: { pinger: { count: 10, rate: 5, size: 1KB } } }
+              - baseline: { load: { pinger: { count: 10, rate: 5, size: 1KB, type: ping } } }
               - parallel_run: { mode: dual }
               - parallel_run: { mode: twin, minimum_samples: 4 }
               - canary:
@@ -83,7 +83,7 @@ private struct Folder {
             ])
         #expect(
             scenario.steps[0].load == [
-                Scenario.Load(agent: "pinger", count: 10, rate: 5, size: 1_000)
+                Scenario.Load(agent: "pinger", count: 10, rate: 5, size: 1_000, type: "ping")
             ])
         #expect(
             scenario.steps[3].faults == [
