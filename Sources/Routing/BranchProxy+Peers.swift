@@ -39,8 +39,9 @@ extension BranchProxy {
         guard let peer else { return }
         let window = hello["window"]?.integer.map { Int(min(max($0, 1), 1_000_000)) }
         peer.outlet.attach(window: window)
-        peer.incarnation =
-            hello["incarnation"]?.integer.flatMap(UInt32.init(exactly:)) ?? peer.incarnation
+        let incarnation = hello["incarnation"]?.integer.flatMap(UInt32.init(exactly:)) ?? 0
+        if incarnation != peer.incarnation { peer.outlet.removeOwn() }
+        peer.incarnation = incarnation
         log("HELLO: \(peer.name), incarnation \(peer.incarnation)")
         try pump(peer)
     }

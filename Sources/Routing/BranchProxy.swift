@@ -118,7 +118,8 @@ public final class BranchProxy {
         }
         for agent in configuration.agents {
             let peer = Peer(
-                agent, number: statistics.number(of: Array(agent.name.utf8)), limits: limits)
+                agent, number: statistics.number(of: Array(agent.name.utf8)), limits: limits,
+                isRestarted: incarnation > 1)
             peers[peer.routingID] = peer
         }
         try startBridge()

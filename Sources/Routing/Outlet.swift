@@ -55,6 +55,9 @@ struct Outlet {
         for notice in gaps.take(clock: clock) { queue.append(notice) }
     }
 
+    /// Forgets what the proxy itself said to an incarnation that is gone.
+    mutating func removeOwn() { queue.removeAll(where: \.isOwn) }
+
     /// All that waits, but for what the proxy itself said.
     mutating func takeAll() -> [Parcel] { queue.takeAll().filter { !$0.isOwn } }
 

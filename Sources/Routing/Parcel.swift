@@ -80,6 +80,11 @@ struct ParcelQueue {
         bytes -= parcels.removeFirst().byteCount
     }
 
+    mutating func removeAll(where isWorthless: (Parcel) -> Bool) {
+        parcels.removeAll { isWorthless($0) }
+        bytes = parcels.reduce(0) { $0 + $1.byteCount }
+    }
+
     mutating func takeAll() -> Deque<Parcel> {
         defer {
             parcels = []

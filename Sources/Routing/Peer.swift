@@ -29,9 +29,16 @@ final class Peer {
     /// Sequences of flows to this agent whose sender carries none and came over NATS.
     var foreignSequences: [Flow: UInt64] = [:]
 
+    /// Whether it may be there without having said so.
+    ///
+    /// An agent that speaks only the seed's wire never says hello, and one that did before the proxy
+    /// was restarted does not do so again: they are tried.
+    private let mayBeSilent: Bool
+
     init(
-        _ agent: BranchConfiguration.Agent, number: Int, limits: QueueLimits
+        _ agent: BranchConfiguration.Agent, number: Int, limits: QueueLimits, isRestarted: Bool
     ) {
+        mayBeSilent = agent.wire == .json || isRestarted
         name = agent.name
         routingID = Array(agent.name.utf8)
         wire = agent.wire
@@ -41,7 +48,5 @@ final class Peer {
     }
 
     /// Whether sending to it makes sense now.
-    ///
-    /// An agent that speaks only the seed's wire never says hello: it is tried.
-    var isReady: Bool { wasAttached || wire == .json }
+    var isReady: Bool { wasAttached || mayBeSilent }
 }

@@ -138,6 +138,25 @@ struct BranchTests {
         #expect(try second.receive().sequence == 5)
     }
 
+    @Test("A restarted proxy finds its agents again, although they say hello only once")
+    func restart() throws {
+        let proxy = try branch([Agent(name: "a"), Agent(name: "b")], in: context)
+        let endpoint = try #require(proxy.endpoints["router"])
+        let one = try Dealer("a", at: endpoint, in: context)
+        let two = try Dealer("b", at: endpoint, in: context)
+        try two.attach(window: 10)
+        proxy.stop()
+        let again = try eventually("the endpoint to be free") {
+            try? ProxyThread.branch(
+                BranchConfiguration(
+                    name: "core", endpoint: endpoint, agents: [Agent(name: "a"), Agent(name: "b")]),
+                in: context, incarnation: 2)
+        }
+        try one.send(agentEnvelope("a", "b", 1))
+        #expect(try two.receive().sequence == 1)
+        again.stop()
+    }
+
     @Test("Whoever says hello is answered, registered or not")
     func hello() throws {
         let proxy = try branch([Agent(name: "a")], in: context)

@@ -217,6 +217,32 @@ struct MoveTests {
         #expect(try proxy.command("release", release) == ["released": 0])
     }
 
+    @Test("The last marker for an incarnation that is gone does not reach the next")
+    func staleMarker() throws {
+        let proxy = try ProxyThread.branch(
+            BranchConfiguration(name: "core", agents: [.init(name: "a"), .init(name: "x")]),
+            in: context)
+        var old: Dealer? = try Dealer("x", at: proxy.endpoints["router"], in: context)
+        try old?.attach(window: 10)
+        old = nil
+        // Until the ROUTER has seen that it is gone.
+        let one = try Dealer("a", at: proxy.endpoints["router"], in: context)
+        var sequence: UInt64 = 0
+        _ = try eventually("the end of the connection") {
+            sequence += 1
+            try one.send(agentEnvelope("a", "x", sequence))
+            try one.passMarker()
+            return try proxy.status("agents", "x", "queued").integer ?? 0 > 0 ? () : nil
+        }
+        try proxy.command("hold", ["agent": "x", "topics": []])
+        let new = try Dealer("x", at: proxy.endpoints["router"], in: context)
+        try new.attach(window: 10, incarnation: 2)
+        #expect(try new.receive().sequence == sequence)
+        try proxy.command("release", ["agent": "x", "transport": "zmq", "epoch": 1])
+        try one.send(agentEnvelope("a", "x", sequence + 1))
+        #expect(try new.receive().sequence == sequence + 1)
+    }
+
     @Test("A hold that is not followed by a move is ended by a release to where the agent is")
     func abort() throws {
         let proxy = try ProxyThread.branch(
