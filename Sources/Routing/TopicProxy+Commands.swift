@@ -57,29 +57,45 @@ extension TopicProxy: Pending {
             guard transport == .zmq else {
                 return refuse(asker, "NATS is not connected; what was kept stays here")
             }
-            // The way back does not depend on a server that may be gone: it has the agent's own
-            // topic, which nobody else hears.
-            holds[agent] = nil
-            for parcel in hold.queue.parcels {
-                try deliver([Array("_marker.\(agent)".utf8), parcel.header, parcel.content])
-            }
-            let count = Value(hold.queue.parcels.count)
-            return answer(asker, .success(["released": count]))
+            return giveBack(to: agent, for: asker)
         }
         holds[agent]?.isReleasing = true
         // What was published on NATS before the agent subscribed there has no other way to it than
         // this hold: all of it must be in before it is released.
         let token = pending.add { [self] isDone in
-            guard isDone else {
-                holds[agent]?.isReleasing = false
-                return refuse(asker, "NATS has not confirmed; what was kept stays here")
-            }
-            publishHold(of: agent, bridge, for: asker)
+            guard isDone else { return keepOn(agent, transport, for: asker) }
+            publishHold(of: agent, on: transport, bridge, for: asker)
         }
         bridge.catchUp(tag: Self.natsTag, token: token)
     }
 
-    private func publishHold(of agent: String, _ bridge: NATSBridge, for asker: Asker) {
+    /// NATS did not do its part of a release in time.
+    private func keepOn(_ agent: String, _ transport: Transport, for asker: Asker) {
+        guard transport == .nats else { return giveBack(to: agent, for: asker) }
+        // A second release repeats what may have arrived, which is harmless.
+        holds[agent]?.isReleasing = false
+        refuse(asker, "NATS has not confirmed; what was kept stays here")
+    }
+
+    /// The way back to ZeroMQ that does not depend on a server that may be gone: the agent's own
+    /// topic, which nobody else hears.
+    private func giveBack(to agent: String, for asker: Asker) {
+        guard let hold = holds.removeValue(forKey: agent) else {
+            return answer(asker, .success(["released": 0]))
+        }
+        do throws(RoutingError) {
+            for parcel in hold.queue.parcels {
+                try deliver([Array("_marker.\(agent)".utf8), parcel.header, parcel.content])
+            }
+            answer(asker, .success(["released": Value(hold.queue.parcels.count)]))
+        } catch {
+            refuse(asker, error.description)
+        }
+    }
+
+    private func publishHold(
+        of agent: String, on transport: Transport, _ bridge: NATSBridge, for asker: Asker
+    ) {
         guard let hold = holds[agent] else { return answer(asker, .success(["released": 0])) }
         let count = Value(hold.queue.parcels.count)
         var unsent: Deque<Parcel> = []
@@ -93,10 +109,8 @@ extension TopicProxy: Pending {
                     holds[agent] = nil
                     return answer(asker, .success(["released": count]))
                 }
-                // Kept on: a second release repeats what may have arrived, which is harmless.
-                holds[agent]?.isReleasing = false
                 _ = bridge.takeBack(for: agent)
-                refuse(asker, "NATS has not confirmed; what was kept stays here")
+                keepOn(agent, transport, for: asker)
             })
     }
 

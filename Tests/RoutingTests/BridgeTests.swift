@@ -313,6 +313,29 @@ struct BridgeTests {
         #expect(all.pending == 3)
     }
 
+    @Test("A moving subscriber comes back although the server freezes in the middle")
+    func topicMoveBack() throws {
+        let server = try Server()
+        let proxy = try topics(server)
+        let publisher = try TopicPeer(publishingTo: proxy.endpoints["publish"], in: context)
+        try proxy.command("hold", ["agent": "mover", "topics": ["tot"]])
+        try publisher.publish(topicEnvelope("p", "tot.x", 1))
+        _ = try eventually("a copy") {
+            try proxy.status("held", "mover").integer == 1 ? () : nil
+        }
+        let mover = try TopicPeer(subscribingAt: proxy.endpoints["subscribe"], in: context)
+        try mover.confirm("tot", "_marker.mover", as: "mover")
+        server.freeze()
+        defer { server.thaw() }
+        #expect(throws: RoutingError.self) {
+            try proxy.command("release", ["agent": "mover", "transport": "nats", "epoch": 1])
+        }
+        #expect(
+            try proxy.command("release", ["agent": "mover", "transport": "zmq", "epoch": 2])
+                == ["released": 1])
+        #expect(try mover.receive() == topicEnvelope("p", "tot.x", 1))
+    }
+
     @Test("A moving subscriber gets on NATS what was published since the hold")
     func topicMove() throws {
         let server = try Server()
