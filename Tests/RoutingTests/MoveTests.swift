@@ -113,24 +113,10 @@ struct MoveTests {
         }
     }
 
-    @Test("An agent moves to NATS and back under load from both sides, and nothing is lost")
-    func thereAndBack() throws {
-        let server = try Server()
-        let proxy = try ProxyThread.branch(
-            BranchConfiguration(
-                name: "core", nats: server.url,
-                agents: [.init(name: "a"), .init(name: "x"), .init(name: "n", transport: .nats)]),
-            in: context)
+    private func start(
+        _ overZeroMQ: RunningSender, at endpoint: String?, _ overNATS: RunningSender, at url: String
+    ) throws {
         let context = context
-        let endpoint = proxy.endpoints["router"]
-        let url = server.url
-        let overZeroMQ = RunningSender()
-        let overNATS = RunningSender()
-        var collected = Collected(senders: ["a": overZeroMQ, "n": overNATS])
-        defer {
-            overZeroMQ.finish()
-            overNATS.finish()
-        }
         try overZeroMQ.start("a", to: "x") {
             let dealer = try Dealer("a", at: endpoint, in: context)
             return { try dealer.send($0) }
@@ -139,6 +125,25 @@ struct MoveTests {
             let connection = try Connection(to: url, options: ConnectionOptions(name: "n"))
             return { try connection.publish($0) }
         }
+    }
+
+    @Test("An agent moves to NATS and back under load from both sides, and nothing is lost")
+    func thereAndBack() throws {
+        let server = try Server()
+        let proxy = try ProxyThread.branch(
+            BranchConfiguration(
+                name: "core", nats: server.url,
+                agents: [.init(name: "a"), .init(name: "x"), .init(name: "n", transport: .nats)]),
+            in: context)
+        let endpoint = proxy.endpoints["router"]
+        let overZeroMQ = RunningSender()
+        let overNATS = RunningSender()
+        var collected = Collected(senders: ["a": overZeroMQ, "n": overNATS])
+        defer {
+            overZeroMQ.finish()
+            overNATS.finish()
+        }
+        try start(overZeroMQ, at: endpoint, overNATS, at: server.url)
 
         // On ZeroMQ.
         var dealer: Dealer? = try Dealer("x", at: endpoint, in: context)
