@@ -144,7 +144,7 @@ let package = Package(
         tests(
             "AgentRuntime",
             [
-                "Control", "JSON", "Messaging", "Recording", "Wire", "synmesh-node",
+                "CLinux", "Control", "JSON", "Messaging", "Recording", "Wire", "synmesh-node",
                 "synmesh-probe", "synmesh-photogrammetry",
             ]),
         tests("PointClouds", ["JSON"], exclude: ["plyfile_report.py"]),

@@ -73,9 +73,10 @@ final class Runtime {
         _ environment: AgentEnvironment
     ) throws(AgentFailure) -> AgentClient.Options {
         var options = AgentClient.Options()
-        // Longer than a topic proxy waits for a stalled subscriber, so that no publisher loses
-        // what is only delayed.
-        options.sendTimeout = .seconds(6)
+        // On ZeroMQ longer than a topic proxy waits for a stalled subscriber, so that no publisher
+        // loses what is only delayed. On NATS only the envelope that finds the server gone waits
+        // at all, and no command is answered meanwhile.
+        options.sendTimeout = environment.transport == .zmq ? .seconds(6) : .seconds(2)
         if let setting = environment.settings["defects"], setting != .null {
             guard let defects = Defects(setting) else {
                 throw AgentFailure(

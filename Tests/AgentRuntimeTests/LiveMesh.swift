@@ -1,3 +1,4 @@
+import CLinux
 import Control
 import Foundation
 import JSON
@@ -12,7 +13,8 @@ actor LiveMesh {
     let clock = RunClock.starting()
     private let nats: String?
     private var branchEndpoint = ""
-    private var processes: [String: Process] = [:]
+    private var processes: [String: Int32] = [:]
+    private var exits: [String: Int32] = [:]
 
     init(nats: String? = nil) throws {
         self.nats = nats
@@ -23,9 +25,10 @@ actor LiveMesh {
     }
 
     deinit {
-        for process in processes.values where process.isRunning {
-            kill(process.processIdentifier, SIGKILL)
-            process.waitUntilExit()
+        for (key, process) in processes where exits[key] == nil {
+            kill(process, SIGKILL)
+            var status: Int32 = 0
+            waitpid(process, &status, 0)
         }
         control.close()
         try? FileManager.default.removeItem(at: folder)
@@ -80,21 +83,43 @@ actor LiveMesh {
     private func start(
         _ key: String, _ program: String, _ arguments: [String], _ variables: [String: String]
     ) throws {
-        let process = Process()
-        process.executableURL = try Self.built(program)
-        process.arguments = arguments
         let common = [
             "SYNMESH_RUN": "test", "SYNMESH_INCARNATION": "1", "SYNMESH_SEED": "42",
             "SYNMESH_CONTROL": control.endpoint, "SYNMESH_CLOCK_OFFSET": String(clock.offset),
             "SYNMESH_HISTORY": folder.appending(path: "\(key).mcap").path,
         ]
-        process.environment = common.merging(variables) { $1 }
-        let log = folder.appending(path: "\(key).log")
-        try Data().write(to: log)
-        process.standardOutput = try FileHandle(forWritingTo: log)
-        process.standardError = process.standardOutput
-        try process.run()
-        processes[key] = process
+        let environment = common.merging(variables) { $1 }.map { "\($0.key)=\($0.value)" }
+        let log = folder.appending(path: "\(key).log").path
+        let output = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        guard output >= 0 else { throw Failure(description: "no \(log)") }
+        defer { close(output) }
+        processes[key] = try Self.spawn(
+            [try Self.built(program).path] + arguments, environment, output)
+    }
+
+    /// Not Foundation's `Process`: it notices an end only when every copy of a socket is closed, and
+    /// what is spawned elsewhere at the same moment inherits one.
+    private static func spawn(
+        _ arguments: [String], _ environment: [String], _ output: Int32
+    ) throws -> Int32 {
+        var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
+        var variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) } + [nil]
+        defer { for text in words + variables { free(text) } }
+        var process: pid_t = 0
+        let code = words.withUnsafeMutableBufferPointer { words in
+            variables.withUnsafeMutableBufferPointer { variables in
+                var request = synmesh_spawn_request()
+                request.executable = UnsafePointer(words[0])
+                request.arguments = UnsafePointer(words.baseAddress)
+                request.environment = UnsafePointer(variables.baseAddress)
+                request.output = output
+                request.kept = -1
+                request.own_group = true
+                return synmesh_spawn(&request, &process)
+            }
+        }
+        guard code == 0 else { throw Failure(description: String(cString: strerror(code))) }
+        return process
     }
 
     /// The folder of the test bundle holds the programs too.
@@ -137,21 +162,27 @@ actor LiveMesh {
         }
     }
 
-    /// The exit code of a process that is to end by itself.
+    /// The exit code of a process that is to end by itself; of a signal its negative number.
     func exitCode(of key: String) async throws -> Int32 {
         guard let process = processes[key] else { throw Failure(description: "no \(key)") }
-        let end = Date.now + 20
-        while process.isRunning {
-            guard Date.now < end else { throw Failure(description: "\(key) does not end") }
+        let end = ContinuousClock.now + .seconds(20)
+        while exits[key] == nil {
+            var result = synmesh_exit()
+            if synmesh_reap(process, &result) == process {
+                exits[key] = result.signalled ? -result.status : result.status
+                break
+            }
+            guard ContinuousClock.now < end else {
+                throw Failure(description: "\(key) does not end")
+            }
             try await Task.sleep(for: .milliseconds(2))
         }
-        return process.terminationReason == .exit
-            ? process.terminationStatus : -process.terminationStatus
+        return exits[key] ?? -1
     }
 
     func signal(_ key: String, _ number: Int32) {
-        guard let process = processes[key] else { return }
-        kill(process.processIdentifier, number)
+        guard let process = processes[key], exits[key] == nil else { return }
+        kill(process, number)
     }
 
     func log(of key: String) -> String {

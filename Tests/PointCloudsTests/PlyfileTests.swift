@@ -9,20 +9,20 @@ private let data = folder.deletingLastPathComponent().deletingLastPathComponent(
 
 /// What the script says: for each file, points, smallest and largest coordinates.
 private func report(_ arguments: [String]) throws -> [String: Value] {
-    let process = Process()
-    process.executableURL = URL(filePath: "/usr/bin/env")
-    process.arguments =
-        ["timeout", "60", "python3", folder.appending(path: "plyfile_report.py").path] + arguments
-    let (output, errors) = (Pipe(), Pipe())
-    process.standardOutput = output
-    process.standardError = errors
-    try process.run()
-    let text = try output.fileHandleForReading.readToEnd() ?? Data()
-    let complaint = String(
-        decoding: try errors.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
-    process.waitUntilExit()
-    try #require(process.terminationStatus == 0, "plyfile_report.py: \(complaint)")
-    return try #require(try Value(parsing: Array(text)).object)
+    let script = folder.appending(path: "plyfile_report.py").path
+    let words = ["timeout", "60", "python3", script] + arguments
+    let pipe = try #require(popen(words.map { "'\($0)'" }.joined(separator: " ") + " 2>&1", "r"))
+    var output: [UInt8] = []
+    var block = [UInt8](repeating: 0, count: 65_536)
+    while true {
+        let count = fread(&block, 1, block.count, pipe)
+        if count == 0 { break }
+        output += block[..<count]
+    }
+    let status = pclose(pipe)
+    let text = String(decoding: output.suffix(2_000), as: UTF8.self)
+    try #require(status == 0, "plyfile_report.py (status \(status)): \(text)")
+    return try #require(try Value(parsing: output).object)
 }
 
 private func expect(_ path: String, _ expected: Value) throws {
