@@ -90,6 +90,17 @@ extension Scenario {
         /// The message type, where the kind can choose: to a `ping` a probe answers `echo`.
         public var type: String?
 
+        /// What an agent is told to send.
+        public init(
+            agent: String, count: Int, rate: Double? = nil, size: Int? = nil, type: String? = nil
+        ) {
+            self.agent = agent
+            self.count = count
+            self.rate = rate
+            self.size = size
+            self.type = type
+        }
+
         /// The arguments of the `load` command for messages `start`, `start + 1`, ….
         public func arguments(start: Int, count: Int) -> Value {
             var members: [String: Value] = ["count": Value(count), "start": Value(start)]
@@ -118,5 +129,15 @@ extension Scenario {
         public var after: Duration
         /// How long it lasts, for a fault that we end.
         public var duration: Duration?
+
+        /// Names a fault.
+        public init(
+            kind: Kind, target: String, after: Duration, duration: Duration? = nil
+        ) {
+            self.kind = kind
+            self.target = target
+            self.after = after
+            self.duration = duration
+        }
     }
 }

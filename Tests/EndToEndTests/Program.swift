@@ -33,7 +33,7 @@ struct Program {
         output = URL(filePath: "\(folder.path)/\(name).out")
         errors = URL(filePath: "\(folder.path)/\(name).err")
         for file in [output, errors] {
-            FileManager.default.createFile(atPath: file.path, contents: nil)
+            _ = FileManager.default.createFile(atPath: file.path, contents: nil)
         }
         process.executableURL = URL(filePath: Self.folder + "/synmesh")
         process.arguments = arguments
@@ -83,7 +83,7 @@ struct Program {
                 Glibc.kill(process.processIdentifier, SIGKILL)
                 throw Overdue(what: what, errors: errorText)
             }
-            poll(nil, 0, 10)
+            _ = Glibc.poll(nil, 0, 10)
         }
     }
 }
