@@ -29,18 +29,20 @@ struct Run: AsyncParsableCommand {
         guard let guardian = Synmesh.guardian else { throw ExitStatus.defect.code }
         let rehearsal: Rehearsal
         let verdict: Verdict
-        let interruptions: Interruptions
+        var interruptions: Interruptions?
         do {
-            interruptions = try Interruptions()
+            let watched = try Interruptions()
+            interruptions = watched
             rehearsal = try Rehearsal(loaded, guardian: guardian, options: options.runOptions)
             let play = Task { try await rehearsal.play() }
-            await interruptions.watch {
+            await watched.watch {
                 play.cancel()
             } again: {
                 await rehearsal.kill()
             }
             verdict = try await play.value
         } catch {
+            if await interruptions?.count ?? 0 > 0 { throw ExitStatus.interrupted.code }
             printError("synmesh: \(error)")
             throw ExitStatus(for: error).code
         }
@@ -50,7 +52,7 @@ struct Run: AsyncParsableCommand {
             let report = TerminalReport(verdict, directory: rehearsal.directory.path)
             print(report.text(colour: isColourful(descriptor: 1)))
         }
-        if await interruptions.count > 0 { throw ExitStatus.interrupted.code }
+        if await interruptions?.count ?? 0 > 0 { throw ExitStatus.interrupted.code }
         throw ExitCode(verdict.exitCode)
     }
 }

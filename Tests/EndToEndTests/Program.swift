@@ -129,11 +129,15 @@ final class TemporaryFolder {
         let line = try #require(
             scenario.split(separator: "\n").first { $0.hasPrefix("topology: ") })
         let topology = String(line.dropFirst("topology: ../topologies/".count))
+        for folder in ["topologies", "scenarios"] {
+            try FileManager.default.createDirectory(
+                atPath: "\(path)/\(folder)", withIntermediateDirectories: true)
+        }
         _ = try write(
             try changed("\(root)/topologies/\(topology)", topologyChanges)
-                .replacing("../scenarios/", with: "\(root)/scenarios/"), to: topology)
-        return try write(
-            scenario.replacing("../topologies/", with: ""), to: "\(name).yaml")
+                .replacing("../scenarios/", with: "\(root)/scenarios/"),
+            to: "topologies/\(topology)")
+        return try write(scenario, to: "scenarios/\(name).yaml")
     }
 
     /// The newest run of a scenario.
