@@ -16,9 +16,10 @@ deps: ## Install the system packages that are missing (sudo where needed)
 build: deps ## Build the release programs into .build/release/
 	swift build -c release --static-swift-stdlib
 
+# One test at a time: they spawn real meshes, and two cores are soon full.
 test: deps ## Build and run every test
 	swift build --build-tests
-	swift test --skip-build --parallel
+	swift test --skip-build --no-parallel
 
 check: deps ## What must hold before a commit: format, build without warnings, tests
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests agents

@@ -185,7 +185,6 @@ public final class AgentClient {
         try record(envelope, .sent, transport: transport.name)
         sequences[destination] = sequence
         counts.sent[destination, default: 0] += 1
-        if let cause { try annotate(.cause(of: cause, by: envelope.identity, at: clock.now)) }
         duplicate(envelope)
         try tellGaps(to: destination)
         for copy in primaryDefects.apply(envelope, at: clock.now) { try transmit(copy) }

@@ -62,6 +62,7 @@ final class NATSInbox: Sendable {
 final class NATSReader: Sendable {
     let subscription: Subscription
     private let ended = Atomic<Bool>(false)
+    private let pushed = Atomic<UInt64>(0)
     private let inbox: NATSInbox
     private let thread = Mutex<DedicatedThread?>(nil)
 
@@ -85,11 +86,18 @@ final class NATSReader: Sendable {
     /// Whether everything was fetched and nothing more will come.
     var isEnded: Bool { ended.load(ordering: .acquiring) }
 
+    /// Whether everything that has arrived so far was fetched.
+    var isIdle: Bool {
+        let pushed = pushed.load(ordering: .acquiring)
+        return subscription.arrived.map { pushed >= $0 } ?? true
+    }
+
     private func fetch() {
         while true {
             do throws(NATSError) {
                 if let message = try subscription.next(timeout: .seconds(1)) {
                     inbox.push(message)
+                    pushed.add(1, ordering: .releasing)
                 }
             } catch {
                 // Ended by `stop`, a drain that is complete, or a connection closed for good.

@@ -199,12 +199,21 @@ public final class NATSTransport: AgentTransport {
     }
 
     /// Whether every reader has fetched its last message, and all were received.
+    ///
+    /// A server that is away sends nothing more: then what had arrived is all there will be, and an
+    /// agent that leaves a dead server does not wait for its answer.
     public var isInboundDrained: Bool {
-        isDraining && drainingReaders.allSatisfy(\.isEnded) && inbox.isEmpty
+        guard isDraining, inbox.isEmpty else { return false }
+        return drainingReaders.allSatisfy { reader in
+            reader.isEnded || !connection.isConnected && reader.isIdle
+        }
     }
 
     /// Flushes: then the server has everything.
     public func beginOutboundDrain() throws(MessagingError) {
+        guard connection.isConnected else {
+            throw MessagingError(.drain, .system("the NATS server is away"))
+        }
         try nats(.drain) { () throws(NATSError) in try connection.flush(timeout: flushTimeout) }
         isOutboundDrained = true
     }

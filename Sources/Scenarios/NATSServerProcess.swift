@@ -29,8 +29,14 @@ final class NATSServerProcess: Sendable {
 
     /// Starts the server and waits until it has answered PONG under the name that we gave it.
     func start() async throws {
-        try await context.supervisor.spawn(process) { incarnation in
-            self.specification(incarnation: incarnation)
+        do throws(SupervisionError) {
+            try await context.supervisor.spawn(process) { incarnation in
+                self.specification(incarnation: incarnation)
+            }
+        } catch {
+            throw EnvironmentError(
+                "could not start the NATS server '\(server.name)' (\(server.executable))",
+                reason: error.reason, remedy: error.remedy)
         }
         try await waitUntilReady()
     }

@@ -27,7 +27,8 @@ struct Report: ParsableCommand {
             printError("\(directory)/verdict.json: \(error)")
             throw ExitStatus.badInput.code
         } catch {
-            printError("\(directory): no verdict.json there; is it a run's directory, and has it ended?")
+            printError(
+                "\(directory): no verdict.json there; is it a run's directory, and has it ended?")
             throw ExitStatus.badInput.code
         }
         if json {

@@ -61,7 +61,8 @@ import Testing
     @Test("what was written is read back the same")
     func roundTrip() throws {
         let value: Value = [
-            "text": "\"\\\u{07}\u{7f}€", "numbers": [0, -1, 0.1, 1e300, .double(.leastNonzeroMagnitude), .integer(.min)],
+            "text": "\"\\\u{07}\u{7f}€",
+            "numbers": [0, -1, 0.1, 1e300, .double(.leastNonzeroMagnitude), .integer(.min)],
             "nested": ["empty": [:], "list": []],
         ]
         #expect(try Value(parsing: value.canonical) == value)
