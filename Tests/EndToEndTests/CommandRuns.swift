@@ -54,13 +54,16 @@ import Testing
     }
 
     @Test(
-        "Ctrl-C ends a mesh that is up, and nothing of it is left", .timeLimit(.minutes(2)))
-    func up() throws {
+        "Ctrl-C ends a mesh that is up, and nothing of it is left", .timeLimit(.minutes(5)),
+        arguments: [
+            "ping", "first-mesh", "corrupt-canary", "small-clouds", "twin-mesh", "seed-agents",
+        ])
+    func up(topology: String) throws {
         let folder = try TemporaryFolder()
         let program = try Program(
-            ["up", "topologies/first-mesh.yaml", "--logs", folder.path], in: folder)
+            ["up", "topologies/\(topology).yaml", "--logs", folder.path], in: folder)
         try program.poll(atMost: .seconds(60), "up") { program.errorText.contains("up: ") }
-        let run = try Self.run(in: folder, "first-mesh")
+        let run = try Self.run(in: folder, topology)
         #expect(!survivors(of: run).isEmpty)
         kill(program.process.processIdentifier, SIGINT)
         let ending = try program.wait()

@@ -172,6 +172,47 @@ import Testing
         }
     }
 
+    @Test("a program that speaks only the seed's wire takes part", .timeLimit(.minutes(5)))
+    func seedAgents() throws {
+        let folder = try TemporaryFolder()
+        let (ending, verdict) = try Program.play("scenarios/seed-agents.yaml", in: folder)
+        #expect(ending.exitCode == 0, "\(ending.errors)")
+        Self.expectClean(verdict)
+        #expect(verdict.count("delivery", "delivered") == 2_000)
+    }
+
+    @Test("a dual run compares every envelope of its load", .timeLimit(.minutes(5)))
+    func dual() throws {
+        let folder = try TemporaryFolder()
+        let (ending, verdict) = try Program.play("scenarios/dual.yaml", in: folder)
+        #expect(ending.exitCode == 0, "\(ending.errors)")
+        Self.expectClean(verdict)
+        #expect(verdict.count("comparison", "match") == 4_000)
+    }
+
+    @Test(
+        "each zero of a comparison has its control: a defect of the shadow is in its class",
+        .timeLimit(.minutes(5)),
+        arguments: [
+            ("lose", "missing"), ("repeat", "duplicate"), ("swap", "reordered"),
+            ("alter", "payload"),
+        ])
+    func shadowControls(defect: String, expected: String) throws {
+        let folder = try TemporaryFolder()
+        let scenario = try folder.scenario(
+            "dual", replacing: [("expect: completed\n", "")],
+            inTopology: [("alter: 1000, on: nats", "\(defect): 500, lane: shadow")])
+        let (ending, verdict) = try Program.play(scenario, in: folder)
+        #expect(ending.exitCode == 1, "\(ending.errors)")
+        #expect(verdict["verdict"] == "fail")
+        for name in ["missing", "duplicate", "reordered", "payload", "extra", "late"] {
+            let count = try #require(verdict.count("comparison", name))
+            #expect(count == (name == expected ? 2 : 0), "\(name)")
+        }
+        // The primary lane, which is acted on, is untouched.
+        Self.expectClean(verdict)
+    }
+
     /// Every cloud that an agent reported, over all steps, once each.
     static func clouds(of agent: String, in run: String) throws -> [Value] {
         let text = try String(contentsOfFile: "\(run)/results.json", encoding: .utf8)
