@@ -201,7 +201,7 @@ import Testing
         let folder = try TemporaryFolder()
         let scenario = try folder.scenario(
             "dual", replacing: [("expect: completed\n", "")],
-            inTopology: [("alter: 1000, on: nats", "\(defect): 500, lane: shadow")])
+            inTopology: [("alter: 1000, on: nats", "\(defect): 400, lane: shadow")])
         let (ending, verdict) = try Program.play(scenario, in: folder)
         #expect(ending.exitCode == 1, "\(ending.errors)")
         #expect(verdict["verdict"] == "fail")
