@@ -37,6 +37,10 @@ extension Rehearsal {
         verdict.rollbackMilliseconds = rollbackMilliseconds
         verdict.findings += notes
         verdict.leaks = await certify(into: &verdict)
+        if verdict.leaks.total > 0 {
+            verdict.verdict = .fail
+            verdict.reason = "\(verdict.leaks.total) things were left behind."
+        }
         verdict.durationMilliseconds = context.milliseconds(at: context.clock.now)
         verdict.sortFindings()
         try write(verdict)
@@ -55,6 +59,8 @@ extension Rehearsal {
         }
         if let report {
             verdict.add(report)
+            // What a damaged history no longer says cannot be judged, so it cannot pass.
+            verdicts += report.notes.map { StepVerdict(.inconclusive, reason: $0.asSentence) }
             verdict.faults = await faults?.reports(touched: report.touched) ?? []
             if mesh != nil {
                 verdicts.append(
