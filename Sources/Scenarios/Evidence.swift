@@ -63,7 +63,7 @@ extension Mesh {
             var scope = scope
             scope.window = start...context.clock.now
             let report = Delivery.check(evidence.histories, in: scope)
-            if report.counts.deviations.lost == 0 { return (evidence, report) }
+            if report.counts.deviations.lost == 0 || Task.isCancelled { return (evidence, report) }
             if report.counts.delivered > best {
                 best = report.counts.delivered
                 progressed = clock.now

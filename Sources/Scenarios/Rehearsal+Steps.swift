@@ -104,10 +104,16 @@ extension Rehearsal {
         let reason: String
     }
 
+    /// What a step is played with, beside its own words.
+    struct Stage {
+        var step: Scenario.Step
+        var name: String
+        /// Too little traffic through this agent on NATS makes the verdict inconclusive.
+        var agent: String?
+    }
+
     /// One stretch under load: the first third while `change` happens, the rest after it, then
     /// everything drained and judged.
-    ///
-    /// Where `agent` is given, too little traffic through it on NATS makes the verdict inconclusive.
     func stage(
         _ step: Scenario.Step, named name: String, through agent: String? = nil,
         change: () async throws -> Void = {},
@@ -131,21 +137,36 @@ extension Rehearsal {
         }
         if broken == nil { await Self.first(of: rest, or: mesh) }
         if broken == nil, let breakage = await mesh.breakage { broken = breakage }
-        if broken != nil, !moved.isEmpty, step.action != .rollback {
+        if let broken, !moved.isEmpty, step.action != .rollback {
             // The loads go on meanwhile: what users send does not stop for a rollback.
-            context.report("rolling back: \(broken ?? "")")
+            context.report("rolling back: \(broken)")
             do {
                 try await rollBack()
             } catch let failure as MoveFailure {
                 notes.append(Finding(.error, .evidence, reason: failure.reason))
             }
         }
+        if Task.isCancelled {
+            load.cancel()
+            rest.cancel()
+        }
         await rest.value
         await faultsPlayed
+        return try await judge(
+            Stage(step: step, name: name, agent: agent), since: started, broken: broken,
+            comparing: compare)
+    }
+
+    private func judge(
+        _ stage: Stage, since started: UInt64, broken: String?,
+        comparing compare: (Evidence) async throws -> ComparisonReport?
+    ) async throws -> StepVerdict {
+        let (mesh, loads, faults) = try await runningMesh()
+        let step = stage.step
         let (evidence, report) = try await mesh.settle(
             since: started, scope: await scope(), timeout: scenario.drainTimeout)
         let window = started...context.clock.now
-        results.append((name, await mesh.results()))
+        results.append((stage.name, await mesh.results()))
         let comparison = try await compare(evidence)
         let isDual = step.action == .dual
         let latency = Latency.measure(
@@ -160,7 +181,7 @@ extension Rehearsal {
         ]
         if let broken {
             verdicts.insert(StepVerdict(.fail, reason: broken.asSentence), at: 0)
-        } else if let agent,
+        } else if let agent = stage.agent,
             evidence.delivered(over: "nats", through: agent, within: window)
                 < step.minimumSamples
         {
@@ -172,7 +193,8 @@ extension Rehearsal {
             StepVerdict(broken == nil ? .inconclusive : .fail, reason: $0.asSentence)
         }
         verdicts += await faults.failures.map { StepVerdict(.inconclusive, reason: $0.asSentence) }
-        return add(.composed(of: verdicts), named: name, kind: step.action.kind, started: started)
+        return add(
+            .composed(of: verdicts), named: stage.name, kind: step.action.kind, started: started)
     }
 
     /// Returns when the load has ended or the mesh is broken, whichever is first; the load goes on.
