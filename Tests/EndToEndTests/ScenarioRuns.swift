@@ -111,6 +111,23 @@ import Testing
         #expect(verdict["faults"]?.array?.count == 1)
     }
 
+    @Test(
+        "what killed processes took is explained by their faults, and nothing else is missing",
+        .timeLimit(.minutes(5)))
+    func restarts() throws {
+        let folder = try TemporaryFolder()
+        let (ending, verdict) = try Program.play("scenarios/restarts.yaml", in: folder)
+        #expect(ending.exitCode == 0, "\(ending.errors)")
+        #expect(verdict["verdict"] == "pass")
+        for name in Self.zeroClasses where name != "unexpected" {
+            #expect(verdict.count("delivery", "unexplained", name) == 0, "\(name)")
+        }
+        #expect(verdict.count("delivery", "unexpected") == 0)
+        #expect(verdict["faults"]?.array?.count == 3)
+        #expect((verdict["faults"]?.array ?? []).allSatisfy { $0["healed_ms"]?.integer != nil })
+        Self.expectNoLeaks(verdict)
+    }
+
     @Test("twins with one seed match, with two they do not", .timeLimit(.minutes(5)))
     func twins() throws {
         let folder = try TemporaryFolder()
