@@ -152,10 +152,12 @@ import Testing
 
     @Test(
         "a PLY of the user's comes out at the mesh the same, before and after the canary",
-        .timeLimit(.minutes(5)))
-    func pointCloud() throws {
+        .timeLimit(.minutes(5)), arguments: ["terrain-binary.ply", "torus-ascii.ply"])
+    func pointCloud(file: String) throws {
         let folder = try TemporaryFolder()
-        let (ending, verdict) = try Program.play("scenarios/point-cloud.yaml", in: folder)
+        let scenario = try folder.scenario(
+            "point-cloud", replacing: [], inTopology: [("terrain-binary.ply", file)])
+        let (ending, verdict) = try Program.play(scenario, in: folder)
         #expect(ending.exitCode == 0, "\(ending.errors)")
         Self.expectClean(verdict)
         let run = folder.latest("point-cloud")
@@ -163,7 +165,34 @@ import Testing
         #expect(clouds.count >= 9)
         #expect(Set(clouds.map { $0["digest"] }).count == 1)
         #expect(Set(clouds.map { $0["points"] }).count == 1)
+        let box = try #require(Set(clouds.map { $0["bounding_box"] }).first ?? nil)
         #expect(Set(clouds.map { $0["bounding_box"] }).count == 1)
+        // What software that is not ours reads in the same file.
+        let read = try Self.readByPlyfile("\(Program.repository)/scenarios/data/\(file)")
+        #expect(clouds.first?["points"] == read["points"])
+        #expect(box == read["bounding_box"])
+    }
+
+    /// Count and bounding box of a PLY file, by Python's `plyfile`.
+    private static func readByPlyfile(_ path: String) throws -> Value {
+        let script = """
+            import json, sys
+            from plyfile import PlyData
+            v = PlyData.read(sys.argv[1])["vertex"]
+            box = lambda end: [float(end(v[axis])) for axis in "xyz"]
+            print(json.dumps({"points": v.count, "bounding_box": {
+                "minimum": box(min), "maximum": box(max)}}))
+            """
+        let process = Process()
+        process.executableURL = URL(filePath: "/usr/bin/env")
+        process.arguments = ["python3", "-c", script, path]
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        try process.run()
+        let output = pipe.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return try #require(
+            try? Value(parsing: Array(output)), "python3 cannot use plyfile: run `make deps`")
     }
 
     @Test(
