@@ -66,17 +66,18 @@ let package = Package(
         module("Topologies", ["YAML", "Wire", "JSON"]),
 
         // Mechanisms
+        module("Threads", ["CLinux"]),
         module("Recording", ["Wire", "JSON", "CXXHash", "CLinux"]),
-        module("Control", ["Wire", "JSON", "ZeroMQ", "CLinux"]),
+        module("Control", ["Wire", "JSON", "ZeroMQ", "Threads"]),
         module(
             "Messaging",
-            ["Wire", "JSON", "ZeroMQ", "NATS", "Recording", "CLinux", collections]),
+            ["Wire", "JSON", "ZeroMQ", "NATS", "Recording", "Threads", collections]),
         module(
             "Routing",
             [
-                "Control", "Wire", "JSON", "ZeroMQ", "NATS", "Recording", collections,
+                "Control", "Wire", "JSON", "ZeroMQ", "NATS", "Recording", "Threads", collections,
             ]),
-        module("Supervision", ["CLinux"]),
+        module("Supervision", ["CLinux", "Threads"]),
 
         // Judgement
         module("Analysis", ["Wire", "JSON", "Recording"]),
@@ -86,7 +87,7 @@ let package = Package(
             "Scenarios",
             [
                 "Analysis", "Control", "JSON", "NATS", "Recording", "Reporting", "Routing",
-                "Supervision", "Topologies", "Wire", "YAML",
+                "Supervision", "Threads", "Topologies", "Wire", "YAML",
             ]),
 
         // Runtime of agent programs
@@ -100,7 +101,7 @@ let package = Package(
             "synmesh",
             [
                 "Analysis", "JSON", "Recording", "Reporting", "Scenarios", "Supervision",
-                "Topologies", "Wire", "YAML", argumentParser,
+                "Threads", "Topologies", "Wire", "YAML", argumentParser,
             ]),
 
         // Programs
@@ -125,12 +126,13 @@ let package = Package(
         tests("Wire", ["JSON"]),
         tests("Topologies", ["JSON", "Wire", "YAML"]),
         tests("Recording", ["Wire", "JSON"], exclude: ["read_mcap.py"]),
-        tests("Control", ["JSON", "ZeroMQ"]),
+        tests("Threads"),
+        tests("Control", ["JSON", "Threads", "ZeroMQ"]),
         tests("Messaging", ["Wire", "JSON", "NATS", "ZeroMQ", "Recording", "Routing"]),
         tests(
             "Routing",
             [
-                "CLinux", "Control", "Wire", "JSON", "NATS", "ZeroMQ", "Recording",
+                "CLinux", "Control", "Wire", "JSON", "NATS", "ZeroMQ", "Recording", "Threads",
                 "synmesh-node", collections,
             ]),
         // A small orchestrator for the tests to kill.

@@ -1,5 +1,6 @@
 internal import JSON
 internal import Synchronization
+internal import Threads
 internal import ZeroMQ
 
 /// What the server's thread and the waiting tasks share.

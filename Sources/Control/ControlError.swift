@@ -1,3 +1,4 @@
+internal import Threads
 public import ZeroMQ
 
 /// Why the control plane did not do what was asked.
@@ -42,5 +43,16 @@ extension ControlError: CustomStringConvertible {
         case .closed: "the control plane is closed"
         case .malformed(let reason): "not a control message: \(reason)"
         }
+    }
+}
+
+/// Turns the error of a thread, or of what wakes one, into the control plane's.
+func threads<Result>(
+    _ body: () throws(ThreadError) -> Result
+) throws(ControlError) -> Result {
+    do throws(ThreadError) {
+        return try body()
+    } catch {
+        throw .thread(error.code)
     }
 }

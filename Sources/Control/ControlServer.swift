@@ -1,4 +1,5 @@
 public import JSON
+internal import Threads
 public import ZeroMQ
 
 /// The orchestrator's end of the control plane: tells children what to do and hears from them.
@@ -31,10 +32,13 @@ public final class ControlServer: Sendable {
         }
         let (stream, continuation) = AsyncStream.makeStream(
             of: ControlEvent.self, bufferingPolicy: .bufferingNewest(100_000))
-        let core = ControlCore(wakeUp: try WakeUp(), events: continuation)
-        let start = Handoff<Result<String, ControlError>>(wakeUp: try WakeUp())
-        _ = try DedicatedThread {
-            core.run(bindingTo: endpoint, in: ownContext, start: start)
+        let (core, start) = try threads { () throws(ThreadError) in
+            let core = ControlCore(wakeUp: try WakeUp(), events: continuation)
+            let start = try Handoff<Result<String, ControlError>>()
+            _ = try DedicatedThread(named: "control") {
+                core.run(bindingTo: endpoint, in: ownContext, start: start)
+            }
+            return (core, start)
         }
         self.endpoint = try start.take().get()
         self.core = core

@@ -1,5 +1,6 @@
 internal import DequeModule
 internal import Synchronization
+internal import Threads
 public import Wire
 public import ZeroMQ
 
@@ -9,10 +10,12 @@ public import ZeroMQ
 /// that an agent can be run and tested without a socket. Share it among threads freely.
 public final class InProcessMesh: Sendable {
     final class Inbox: Sendable {
-        let signal: Signal
+        let wakeUp: WakeUp
         let queue = Mutex<Deque<Inbound>>([])
 
-        init() throws(MessagingError) { signal = try Signal() }
+        init() throws(MessagingError) {
+            wakeUp = try threads { () throws(ThreadError) in try WakeUp() }
+        }
     }
 
     private struct State {
@@ -80,7 +83,7 @@ public final class InProcessMesh: Sendable {
                 : .arrival(Arrival(envelope, transport: InProcessTransport.transportName))
             for inbox in receivers {
                 inbox.queue.withLock { $0.append(inbound) }
-                inbox.signal.raise()
+                inbox.wakeUp.signal()
             }
             return true
         }
@@ -118,17 +121,17 @@ public final class InProcessTransport: AgentTransport {
 
     /// The next thing in the inbox.
     public func receive() throws(MessagingError) -> Inbound? {
-        inbox.signal.take()
+        inbox.wakeUp.take()
         return inbox.queue.withLock { queue in
             let next = queue.popFirst()
             // What stays must wake the next poll.
-            if !queue.isEmpty { inbox.signal.raise() }
+            if !queue.isEmpty { inbox.wakeUp.signal() }
             return next
         }
     }
 
     /// The inbox's signal.
-    public func inboundItems() -> [PollItem] { [.fileDescriptor(inbox.signal.descriptor)] }
+    public func inboundItems() -> [PollItem] { [.fileDescriptor(inbox.wakeUp.descriptor)] }
 
     /// Nothing tells when another agent's inbox has room.
     public func outboundItems(to destination: Address) -> [PollItem] { [] }
@@ -139,7 +142,7 @@ public final class InProcessTransport: AgentTransport {
         tickets += 1
         let ticket = tickets
         inbox.queue.withLock { $0.append(.confirmed(ticket: ticket)) }
-        inbox.signal.raise()
+        inbox.wakeUp.signal()
         return ticket
     }
 

@@ -1,5 +1,6 @@
 public import NATS
 public import Recording
+internal import Threads
 public import Wire
 public import ZeroMQ
 
@@ -146,5 +147,16 @@ func nats<Result>(
         return try call()
     } catch {
         throw MessagingError(attempt(), .nats(error))
+    }
+}
+
+/// Makes a thread, or what wakes one, and says what that was for when it fails.
+func threads<Result>(
+    _ call: () throws(ThreadError) -> Result
+) throws(MessagingError) -> Result {
+    do throws(ThreadError) {
+        return try call()
+    } catch {
+        throw MessagingError(.receive, .system("\(error.attempt): \(error.reason)"))
     }
 }

@@ -1,6 +1,7 @@
 internal import DequeModule
 internal import NATS
 internal import Synchronization
+internal import Threads
 
 /// Where the threads of a client's subscriptions put what they fetch.
 final class NATSInbox: Sendable {
@@ -10,15 +11,14 @@ final class NATSInbox: Sendable {
     }
 
     /// Readable while something waits.
-    let signal: Signal
-    private let space: Signal
+    let wakeUp: WakeUp
+    private let space: WakeUp
     private let state = Mutex(State())
     /// More stays in the library, which counts what it drops.
     private let messagesMax = 100_000
 
     init() throws(MessagingError) {
-        signal = try Signal()
-        space = try Signal()
+        (wakeUp, space) = try threads { () throws(ThreadError) in (try WakeUp(), try WakeUp()) }
     }
 
     func push(_ message: Message) {
@@ -30,19 +30,18 @@ final class NATSInbox: Sendable {
             }
             if isPut { break }
             space.wait(milliseconds: 100)
-            space.take()
         }
-        signal.raise()
+        wakeUp.signal()
     }
 
     func pop() -> Message? {
-        signal.take()
+        wakeUp.take()
         let (message, isLeft, wasFull) = state.withLock { state in
             let wasFull = state.messages.count >= messagesMax
             return (state.messages.popFirst(), !state.messages.isEmpty, wasFull)
         }
-        if isLeft { signal.raise() }
-        if wasFull { space.raise() }
+        if isLeft { wakeUp.signal() }
+        if wasFull { space.signal() }
         return message
     }
 
@@ -54,7 +53,7 @@ final class NATSInbox: Sendable {
             state.isClosed = true
             state.messages.removeAll()
         }
-        space.raise()
+        space.signal()
     }
 }
 
@@ -75,10 +74,12 @@ final class NATSReader: Sendable {
 
     /// Begins to fetch; the thread keeps the reader until its subscription ends.
     func start() throws(MessagingError) {
-        let started = try DedicatedThread { [self] in
-            fetch()
-            ended.store(true, ordering: .releasing)
-            inbox.signal.raise()
+        let started = try threads { () throws(ThreadError) in
+            try DedicatedThread(named: "nats-reader") { [self] in
+                fetch()
+                ended.store(true, ordering: .releasing)
+                inbox.wakeUp.signal()
+            }
         }
         thread.withLock { $0 = started }
     }

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import NATS
+internal import Threads
 public import Wire
 public import ZeroMQ
 
@@ -134,7 +135,7 @@ public final class NATSTransport: AgentTransport {
     }
 
     /// The inbox's signal.
-    public func inboundItems() -> [PollItem] { [.fileDescriptor(inbox.signal.descriptor)] }
+    public func inboundItems() -> [PollItem] { [.fileDescriptor(inbox.wakeUp.descriptor)] }
 
     /// The library has no descriptor for this.
     public func outboundItems(to destination: Address) -> [PollItem] { [] }
@@ -148,7 +149,7 @@ public final class NATSTransport: AgentTransport {
         }
         tickets += 1
         confirmed.insert(tickets, at: 0)
-        inbox.signal.raise()
+        inbox.wakeUp.signal()
         return tickets
     }
 

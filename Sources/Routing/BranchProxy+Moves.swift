@@ -1,6 +1,6 @@
-internal import Control
 internal import DequeModule
 internal import JSON
+internal import Threads
 internal import Wire
 
 extension BranchProxy {

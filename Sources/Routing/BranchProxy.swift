@@ -2,6 +2,7 @@ public import Control
 internal import DequeModule
 internal import JSON
 public import Recording
+internal import Threads
 public import Wire
 public import ZeroMQ
 
@@ -74,7 +75,7 @@ public final class BranchProxy {
         clock: RunClock = RunClock(offset: 0), control: consuming ControlClient? = nil,
         incarnation: UInt32 = 1, log: @escaping @Sendable (String) -> Void
     ) throws(RoutingError) {
-        let inbox = try controlPlane { () throws(ControlError) in try Inbox() }
+        let inbox = try threads { () throws(ThreadError) in try Inbox() }
         try self.init(
             configuration: configuration, context: context, history: history, clock: clock,
             commands: CommandSource(control: control), incarnation: incarnation, inbox: inbox,
@@ -110,7 +111,7 @@ public final class BranchProxy {
         self.router = router
         let limits = limits
         bridge = try configuration.nats.map { url throws(RoutingError) in
-            try controlPlane { () throws(ControlError) in
+            try threads { () throws(ThreadError) in
                 try NATSBridge(
                     .init(url: url, name: "branch \(configuration.name)", limits: limits),
                     inbox: inbox)
@@ -127,7 +128,7 @@ public final class BranchProxy {
 
     private func startBridge() throws(RoutingError) {
         guard let bridge else { return }
-        let isThere = try controlPlane { () throws(ControlError) in
+        let isThere = try threads { () throws(ThreadError) in
             try bridge.start(waiting: Self.connectTimeout)
         }
         if !isThere { log("NATS: no server at \(configuration.nats ?? ""), trying on") }

@@ -1,7 +1,7 @@
-internal import Control
 internal import DequeModule
 internal import JSON
 internal import Synchronization
+internal import Threads
 internal import Wire
 
 /// What a proxy's other threads tell its loop.
@@ -28,10 +28,10 @@ final class LocalCommand: Sendable {
     let arguments: Value
     let answer: Handoff<Result<Value, CommandFailure>>
 
-    init(name: String, arguments: Value) throws(ControlError) {
+    init(name: String, arguments: Value) throws(ThreadError) {
         self.name = name
         self.arguments = arguments
-        answer = Handoff(wakeUp: try WakeUp())
+        answer = try Handoff()
     }
 }
 
@@ -53,7 +53,7 @@ final class Inbox: Sendable {
     /// Envelopes beyond this wait in the NATS library, whose own bound counts what it drops.
     static let envelopesMax = 10_000
 
-    init() throws(ControlError) {
+    init() throws(ThreadError) {
         wakeUp = try WakeUp()
     }
 

@@ -1,7 +1,7 @@
-internal import Control
 internal import DequeModule
 internal import NATS
 internal import Synchronization
+internal import Threads
 internal import Wire
 
 /// Something for NATS.
@@ -67,18 +67,18 @@ final class NATSBridge: Sendable {
     private let started: Handoff<Bool>
     private let thread = Mutex<DedicatedThread?>(nil)
 
-    init(_ settings: Settings, inbox: Inbox) throws(ControlError) {
+    init(_ settings: Settings, inbox: Inbox) throws(ThreadError) {
         self.settings = settings
         self.inbox = inbox
         wakeUp = try WakeUp()
-        started = Handoff(wakeUp: try WakeUp())
+        started = try Handoff()
     }
 
     /// Starts to connect, and waits a while for the first connection.
     ///
     /// - Returns: Whether the server is there. If not, it is tried for ever.
-    func start(waiting: Duration) throws(ControlError) -> Bool {
-        let worker = try DedicatedThread { [self] in run() }
+    func start(waiting: Duration) throws(ThreadError) -> Bool {
+        let worker = try DedicatedThread(named: "nats-bridge") { [self] in run() }
         thread.withLock { $0 = worker }
         return started.take(within: waiting) ?? false
     }

@@ -1,6 +1,6 @@
-internal import Control
 internal import NATS
 internal import Synchronization
+internal import Threads
 internal import Wire
 
 /// Fetches from the subscriptions of one tag, each on a thread of its own, and posts what comes.
@@ -23,7 +23,7 @@ final class NATSReader: Sendable {
     private let threads = Mutex<[DedicatedThread]>([])
     private let pause: WakeUp
 
-    init(_ subscriptions: [Subscription], tag: String, inbox: Inbox) throws(ControlError) {
+    init(_ subscriptions: [Subscription], tag: String, inbox: Inbox) throws(ThreadError) {
         self.subscriptions = subscriptions
         self.tag = tag
         self.inbox = inbox
@@ -33,7 +33,7 @@ final class NATSReader: Sendable {
                 posted: Array(repeating: 0, count: subscriptions.count)))
         pause = try WakeUp()
         for (index, subscription) in subscriptions.enumerated() {
-            let thread = try DedicatedThread { [self] in
+            let thread = try DedicatedThread(named: "nats-reader") { [self] in
                 fetch(from: subscription, index)
                 finish()
             }

@@ -1,5 +1,6 @@
 internal import Control
 internal import JSON
+internal import Threads
 internal import ZeroMQ
 
 /// What the loop has asked for and not heard of: every wait has an end.

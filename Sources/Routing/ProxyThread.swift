@@ -1,6 +1,6 @@
-internal import Control
 public import JSON
 internal import Recording
+internal import Threads
 public import Wire
 public import ZeroMQ
 
@@ -89,13 +89,12 @@ public final class ProxyThread: Sendable {
     }
 
     private init(_ body: @escaping Body) throws(RoutingError) {
-        let (inbox, stopping, started, end, thread) = try controlPlane {
-            () throws(ControlError) in
+        let (inbox, stopping, started, end, thread) = try threads { () throws(ThreadError) in
             let inbox = try Inbox()
             let stopping = try WakeUp()
-            let started = Handoff<Result<[String: String], RoutingError>>(wakeUp: try WakeUp())
-            let end = Handoff<RoutingError?>(wakeUp: try WakeUp())
-            let thread = try DedicatedThread {
+            let started = try Handoff<Result<[String: String], RoutingError>>()
+            let end = try Handoff<RoutingError?>()
+            let thread = try DedicatedThread(named: "proxy") {
                 do throws(RoutingError) {
                     try body(inbox, stopping.descriptor) { started.give(.success($0)) }
                     end.give(nil)
@@ -128,7 +127,7 @@ public final class ProxyThread: Sendable {
     public func command(
         _ name: String, _ arguments: Value = [:], timeout: Duration = .seconds(10)
     ) throws(RoutingError) -> Value {
-        let command = try controlPlane { () throws(ControlError) in
+        let command = try threads { () throws(ThreadError) in
             try LocalCommand(name: name, arguments: arguments)
         }
         inbox.post(.command(command))

@@ -1,5 +1,6 @@
 public import Control
 public import Recording
+internal import Threads
 public import ZeroMQ
 
 /// Why a proxy could not start or go on.
@@ -51,5 +52,16 @@ func controlPlane<Result>(
         return try body()
     } catch {
         throw .control(error)
+    }
+}
+
+/// Turns the error of a thread, or of what wakes one, into a proxy's.
+func threads<Result>(
+    _ body: () throws(ThreadError) -> Result
+) throws(RoutingError) -> Result {
+    do throws(ThreadError) {
+        return try body()
+    } catch {
+        throw .control(.thread(error.code))
     }
 }

@@ -1,7 +1,7 @@
 internal import Analysis
 internal import JSON
 internal import Recording
-internal import Supervision
+internal import Threads
 internal import Wire
 
 /// What a mesh's histories say, read while it runs or after its end.

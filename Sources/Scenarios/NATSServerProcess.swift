@@ -4,6 +4,7 @@ internal import NATS
 internal import Recording
 internal import Supervision
 internal import Synchronization
+internal import Threads
 internal import Topologies
 
 /// A NATS server that this run spawned: its configuration, its process, its proof of identity.

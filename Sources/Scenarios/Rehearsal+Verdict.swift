@@ -4,6 +4,7 @@ internal import JSON
 internal import Recording
 internal import Reporting
 internal import Supervision
+internal import Threads
 internal import Topologies
 internal import Wire
 

@@ -23,7 +23,7 @@ public final class Console: Sendable {
     public init(descriptor: Int32, isColoured: Bool) throws(SupervisionError) {
         self.isColoured = isColoured
         mailbox = try Mailbox()
-        try DedicatedThread.start(named: "console") { [mailbox, weak self] in
+        try startThread(named: "console") { [mailbox, weak self] in
             while true {
                 var item = pollfd(fd: mailbox.descriptor, events: Int16(POLLIN), revents: 0)
                 poll(&item, 1, -1)

@@ -52,7 +52,7 @@ public struct Guardian: Sendable {
         _ = fcntl(found.lifeline, F_SETFD, FD_CLOEXEC)
         let manifest = try Manifest(creating: found.manifest)
         let guardian = Guardian(manifest: manifest, process: found.guardian)
-        try DedicatedThread.start(named: "lifeline") {
+        try startThread(named: "lifeline") {
             waitForEnd(of: found.lifeline)
             guardian.wasKilled()
         }

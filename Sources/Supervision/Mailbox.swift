@@ -1,6 +1,5 @@
-internal import CLinux
-internal import Glibc
 internal import Synchronization
+internal import Threads
 
 /// Messages from any thread to the one thread that polls `descriptor`.
 final class Mailbox<Message: Sendable>: Sendable {
@@ -9,17 +8,13 @@ final class Mailbox<Message: Sendable>: Sendable {
         var isClosed = false
     }
 
-    /// An eventfd that is readable while there are messages.
-    let descriptor: CInt
+    /// Readable while there are messages.
+    var descriptor: CInt { wakeUp.descriptor }
+    private let wakeUp: WakeUp
     private let state = Mutex(State())
 
     init() throws(SupervisionError) {
-        descriptor = synmesh_eventfd()
-        guard descriptor >= 0 else { throw .system("could not make an eventfd") }
-    }
-
-    deinit {
-        close(descriptor)
+        wakeUp = try threads { () throws(ThreadError) in try WakeUp() }
     }
 
     /// Leaves a message; false when the owner has ended and nobody will read it.
@@ -29,13 +24,13 @@ final class Mailbox<Message: Sendable>: Sendable {
             if !state.isClosed { state.messages.append(message) }
             return !state.isClosed
         }
-        if isOpen { synmesh_eventfd_signal(descriptor) }
+        if isOpen { wakeUp.signal() }
         return isOpen
     }
 
     /// Takes all messages, in order.
     func take() -> [Message] {
-        _ = synmesh_eventfd_take(descriptor)
+        wakeUp.take()
         return state.withLock { state in
             defer { state.messages = [] }
             return state.messages

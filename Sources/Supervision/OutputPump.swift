@@ -25,7 +25,7 @@ final class OutputPump: Sendable {
 
     init() throws(SupervisionError) {
         mailbox = try Mailbox()
-        try DedicatedThread.start(named: "output") { [mailbox] in
+        try startThread(named: "output") { [mailbox] in
             Loop(mailbox: mailbox).run()
         }
     }

@@ -38,7 +38,7 @@ public final class ProcessSupervisor: Sendable {
         self.mailbox = mailbox
         self.broadcast = broadcast
         let isSubreaper = Guardian.isActive
-        try DedicatedThread.start(named: "supervisor") {
+        try startThread(named: "supervisor") {
             let core = SupervisorCore(
                 token: token, mailbox: mailbox, pump: pump, console: console,
                 isSubreaper: isSubreaper

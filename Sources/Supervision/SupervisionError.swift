@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Threads
 
 /// What could not be done to a process, why, and what to do about it.
 public struct SupervisionError: Error, Hashable, Sendable {
@@ -59,4 +60,22 @@ extension SupervisionError: CustomStringConvertible {
         guard let remedy else { return "\(attempt): \(reason)" }
         return "\(attempt): \(reason). \(remedy)"
     }
+}
+
+/// Turns the error of a thread, or of what wakes one, into this module's.
+func threads<Result>(
+    _ body: () throws(ThreadError) -> Result
+) throws(SupervisionError) -> Result {
+    do throws(ThreadError) {
+        return try body()
+    } catch {
+        throw .system(error.attempt, error.code)
+    }
+}
+
+/// Starts a thread that nobody joins.
+func startThread(
+    named name: String, _ body: @escaping @Sendable () -> Void
+) throws(SupervisionError) {
+    _ = try threads { () throws(ThreadError) in try DedicatedThread(named: name, body) }
 }

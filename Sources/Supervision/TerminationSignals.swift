@@ -20,7 +20,7 @@ public struct TerminationSignals: Sendable {
         let (stream, continuation) = AsyncStream.makeStream(
             of: Int32.self, bufferingPolicy: .bufferingOldest(16))
         arrivals = stream
-        try DedicatedThread.start(named: "signals") {
+        try startThread(named: "signals") {
             var last: [Int32: UInt64] = [:]
             while true {
                 var byte: UInt8 = 0

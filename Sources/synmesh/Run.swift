@@ -6,6 +6,7 @@ import Recording
 import Reporting
 import Scenarios
 import Supervision
+import Threads
 
 struct Run: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -99,7 +100,7 @@ actor Interruptions {
 extension ExitStatus {
     init(for error: any Error) {
         switch error {
-        case is EnvironmentError, is SupervisionError: self = .environment
+        case is EnvironmentError, is SupervisionError, is ThreadError: self = .environment
         case is CancellationError: self = .interrupted
         default: self = .defect
         }

@@ -1,6 +1,7 @@
 import JSON
 import Synchronization
 import Testing
+import Threads
 import ZeroMQ
 
 @testable import Control
@@ -10,7 +11,7 @@ private func child(
     _ id: ChildID, at endpoint: String, quitAfter limit: Int,
     _ behave: @escaping @Sendable (Command, inout ControlClient) throws -> Void
 ) throws -> DedicatedThread {
-    try DedicatedThread {
+    try DedicatedThread(named: "child") {
         do {
             let context = try Context()
             var control = try ControlClient(

@@ -4,6 +4,7 @@ import JSON
 import NATS
 import Synchronization
 import Testing
+import Threads
 import Wire
 import ZeroMQ
 
@@ -25,7 +26,7 @@ private final class RunningSender: Sendable {
         _ source: String, to destination: String,
         by open: @escaping @Sendable () throws -> (Envelope) throws -> Void
     ) throws {
-        let started = try DedicatedThread { [self] in
+        let started = try DedicatedThread(named: "sender") { [self] in
             do {
                 let send = try open()
                 while !isEnough.load(ordering: .relaxed), sent < Self.countMax {

@@ -166,13 +166,4 @@ struct RulesTests {
         chmod(directory.file("plain"), 0o755)
         #expect(failure("plain") == nil)
     }
-
-    @Test("Blocking work runs on a thread of its own and its error comes back")
-    func dedicatedThread() async throws {
-        let thread = try await onDedicatedThread(named: "a-name") { pthread_self() }
-        #expect(thread != pthread_self())
-        await #expect(throws: CancellationError.self) {
-            try await onDedicatedThread(named: "throws") { throw CancellationError() }
-        }
-    }
 }

@@ -3,26 +3,28 @@ internal import Synchronization
 /// One value from one thread to another that blocks until it is there.
 ///
 /// The giver must always give: its thread has nothing else to do first.
-package final class Handoff<Value: Sendable>: Sendable {
+public final class Handoff<Value: Sendable>: Sendable {
     private let value = Mutex<Value?>(nil)
     private let wakeUp: WakeUp
 
     /// Makes an empty one.
-    package init(wakeUp: WakeUp) {
-        self.wakeUp = wakeUp
+    ///
+    /// - Throws: `ThreadError` when the process has no descriptor left.
+    public init() throws(ThreadError) {
+        wakeUp = try WakeUp()
     }
 
     /// Gives the value.
-    package func give(_ given: Value) {
+    public func give(_ given: Value) {
         value.withLock { $0 = given }
         wakeUp.signal()
     }
 
     /// Waits a moment, or until the value is given.
-    package func pause(milliseconds: Int32) { wakeUp.wait(milliseconds: milliseconds) }
+    public func pause(milliseconds: Int32) { wakeUp.wait(milliseconds: milliseconds) }
 
     /// The value, waiting for it.
-    package func take() -> Value {
+    public func take() -> Value {
         while true {
             if let given = value.withLock({ $0 }) { return given }
             wakeUp.wait(milliseconds: 1_000)
@@ -30,7 +32,7 @@ package final class Handoff<Value: Sendable>: Sendable {
     }
 
     /// The value, waiting for it for at most this long.
-    package func take(within timeout: Duration) -> Value? {
+    public func take(within timeout: Duration) -> Value? {
         let end = ContinuousClock.now + timeout
         while true {
             if let given = value.withLock({ $0 }) { return given }

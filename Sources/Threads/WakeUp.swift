@@ -2,29 +2,29 @@ internal import CLinux
 internal import Glibc
 
 /// Wakes a thread that waits in `poll`: any thread signals, one waits.
-package final class WakeUp: Sendable {
+public final class WakeUp: Sendable {
     /// What to poll for reading.
-    package let descriptor: Int32
+    public let descriptor: Int32
 
     /// Makes a quiet one.
     ///
-    /// - Throws: `ControlError.thread` when the process has no descriptor left.
-    package init() throws(ControlError) {
+    /// - Throws: `ThreadError` when the process has no descriptor left.
+    public init() throws(ThreadError) {
         descriptor = synmesh_eventfd()
-        guard descriptor >= 0 else { throw .thread(errno) }
+        guard descriptor >= 0 else { throw ThreadError("could not make an eventfd", errno) }
     }
 
     deinit { close(descriptor) }
 
     /// Makes the descriptor readable, without ever blocking.
-    package func signal() { synmesh_eventfd_signal(descriptor) }
+    public func signal() { synmesh_eventfd_signal(descriptor) }
 
     /// Makes the descriptor quiet again.
-    package func take() { _ = synmesh_eventfd_take(descriptor) }
+    public func take() { _ = synmesh_eventfd_take(descriptor) }
 
     /// Waits until it is signalled or the time is up, and makes it quiet again.
-    package func wait(milliseconds: Int32) {
+    public func wait(milliseconds: Int32) {
         var item = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-        if Glibc.poll(&item, 1, milliseconds) > 0 { take() }
+        if poll(&item, 1, milliseconds) > 0 { take() }
     }
 }
