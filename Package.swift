@@ -25,7 +25,8 @@ func tests(
     _ module: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []
 ) -> Target {
     .testTarget(
-        name: "\(module)Tests", dependencies: [.byName(name: module)] + dependencies,
+        name: "\(module)Tests",
+        dependencies: [.byName(name: module), "TestSupport"] + dependencies,
         exclude: exclude, swiftSettings: settings)
 }
 
@@ -119,8 +120,11 @@ let package = Package(
             path: "agents/photogrammetry"),
 
         // Tests
+        .target(
+            name: "TestSupport", dependencies: ["CLinux"], path: "Tests/TestSupport",
+            swiftSettings: settings),
         tests("ZeroMQ"),
-        tests("NATS", ["Supervision"]),
+        tests("NATS"),
         tests("YAML"),
         tests("JSON"),
         tests("Wire", ["JSON"]),

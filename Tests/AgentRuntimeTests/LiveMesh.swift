@@ -2,12 +2,11 @@ import CLinux
 import Control
 import Foundation
 import JSON
+import TestSupport
 import Wire
 
 /// A branch proxy and agents, all of them the real programs, and the orchestrator's end of control.
 actor LiveMesh {
-    struct Failure: Error, CustomStringConvertible { let description: String }
-
     private let control: ControlServer
     let folder: URL
     let clock = RunClock.starting()
@@ -91,48 +90,10 @@ actor LiveMesh {
         let environment = common.merging(variables) { $1 }.map { "\($0.key)=\($0.value)" }
         let log = folder.appending(path: "\(key).log").path
         let output = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-        guard output >= 0 else { throw Failure(description: "no \(log)") }
+        guard output >= 0 else { throw TestFailure("no \(log)") }
         defer { close(output) }
-        processes[key] = try Self.spawn(
-            [try Self.built(program).path] + arguments, environment, output)
-    }
-
-    /// Not Foundation's `Process`: it notices an end only when every copy of a socket is closed, and
-    /// what is spawned elsewhere at the same moment inherits one.
-    private static func spawn(
-        _ arguments: [String], _ environment: [String], _ output: Int32
-    ) throws -> Int32 {
-        var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
-        var variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) } + [nil]
-        defer { for text in words + variables { free(text) } }
-        var process: pid_t = 0
-        let code = words.withUnsafeMutableBufferPointer { words in
-            variables.withUnsafeMutableBufferPointer { variables in
-                var request = synmesh_spawn_request()
-                request.executable = UnsafePointer(words[0])
-                request.arguments = UnsafePointer(words.baseAddress)
-                request.environment = UnsafePointer(variables.baseAddress)
-                request.output = output
-                request.kept = -1
-                request.own_group = true
-                return synmesh_spawn(&request, &process)
-            }
-        }
-        guard code == 0 else { throw Failure(description: String(cString: strerror(code))) }
-        return process
-    }
-
-    /// The folder of the test bundle holds the programs too.
-    private static func built(_ program: String) throws -> URL {
-        var folder = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
-        if let path = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") {
-            folder = URL(filePath: path).deletingLastPathComponent()
-        }
-        for candidate in [folder, URL(filePath: ".build/debug"), URL(filePath: ".build/release")] {
-            let file = candidate.appending(path: program)
-            if FileManager.default.isExecutableFile(atPath: file.path) { return file }
-        }
-        throw Failure(description: "\(program) is not built")
+        processes[key] = try spawn(
+            [try builtProgram(program)] + arguments, environment: environment, output: output)
     }
 
     func command(
@@ -164,7 +125,7 @@ actor LiveMesh {
 
     /// The exit code of a process that is to end by itself; of a signal its negative number.
     func exitCode(of key: String) async throws -> Int32 {
-        guard let process = processes[key] else { throw Failure(description: "no \(key)") }
+        guard let process = processes[key] else { throw TestFailure("no \(key)") }
         let end = ContinuousClock.now + .seconds(20)
         while exits[key] == nil {
             var result = synmesh_exit()
@@ -173,7 +134,7 @@ actor LiveMesh {
                 break
             }
             guard ContinuousClock.now < end else {
-                throw Failure(description: "\(key) does not end")
+                throw TestFailure("\(key) does not end")
             }
             try await Task.sleep(for: .milliseconds(2))
         }

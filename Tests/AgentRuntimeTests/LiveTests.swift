@@ -1,6 +1,7 @@
 import Foundation
 import JSON
 import Recording
+import TestSupport
 import Testing
 import Wire
 

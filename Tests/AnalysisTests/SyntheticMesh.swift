@@ -4,21 +4,6 @@ import Wire
 
 @testable import Analysis
 
-/// A generator whose numbers are the same on every machine.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
-
 /// The histories of a mesh in which nothing went wrong.
 ///
 /// `alpha` sends JSON to `beta` and publishes bytes under a topic that three agents subscribe to.

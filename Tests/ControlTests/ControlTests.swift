@@ -1,5 +1,6 @@
 import JSON
 import Synchronization
+import TestSupport
 import Testing
 import Threads
 import ZeroMQ
@@ -156,7 +157,7 @@ struct ControlTests {
                 .dealer, in: context,
                 options: SocketOptions(routingID: agent.routingID, linger: .seconds(5)))
             try liar.connect(to: server.endpoint)
-            var generator = Seeded(state: 7)
+            var generator = SeededGenerator(seed: 7)
             for _ in 0..<200 {
                 let length = Int.random(in: 0..<60, using: &generator)
                 let bytes = (0..<length).map { _ in UInt8.random(in: 0...255, using: &generator) }
@@ -208,18 +209,5 @@ struct ControlTests {
     @Test("An endpoint that cannot be bound is a typed error")
     func unbindable() {
         #expect(throws: ControlError.self) { try ControlServer(endpoint: "nonsense") }
-    }
-}
-
-/// SplitMix64: the same cases every time.
-private struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -5,6 +5,7 @@ import NATS
 import Recording
 import Routing
 import Synchronization
+import TestSupport
 import Testing
 import Wire
 import ZeroMQ

@@ -1,5 +1,6 @@
 import JSON
 import Messaging
+import TestSupport
 import Testing
 import Wire
 
@@ -26,19 +27,6 @@ private func brief(_ outcomes: [Receiver.Outcome]) -> [String] {
         case .late(let arrival): "~\(arrival.envelope.sequence)"
         case .gap(_, _, let from, let through, _): "-\(from)...\(through)"
         }
-    }
-}
-
-/// A generator whose numbers depend on the seed alone.
-struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }
 
@@ -238,7 +226,7 @@ struct Seeded: RandomNumberGenerator {
 
     @Test("Any order with any repeats: each once, in order", arguments: 0..<200 as Range<UInt64>)
     func permutations(seed: UInt64) {
-        var random = Seeded(state: seed)
+        var random = SeededGenerator(seed: seed)
         let count = UInt64.random(in: 1...60, using: &random)
         let lost = Set((1...count).filter { _ in Int.random(in: 0..<10, using: &random) == 0 })
         let flows = [flow, Flow(source: "c", destination: .agent("b"))]
@@ -285,7 +273,7 @@ struct Seeded: RandomNumberGenerator {
         "Whatever comes whenever: never twice, never backwards, nothing held for ever",
         arguments: 0..<200 as Range<UInt64>)
     func anySchedule(seed: UInt64) throws {
-        var random = Seeded(state: seed &+ 1_000)
+        var random = SeededGenerator(seed: seed &+ 1_000)
         var limits = Receiver.Limits()
         limits.messages = 8
         limits.abandonedGaps = 4

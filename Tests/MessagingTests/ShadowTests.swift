@@ -1,5 +1,6 @@
 import Messaging
 import Recording
+import TestSupport
 import Testing
 import Wire
 

@@ -4,6 +4,7 @@ import NATS
 import Recording
 import Routing
 import Synchronization
+import TestSupport
 import Wire
 import ZeroMQ
 
@@ -121,7 +122,7 @@ final class TestMesh {
     }
 
     func overZeroMQ(_ agent: String, _ incarnation: UInt32 = 1) throws -> ZeroMQTransport {
-        guard let branch, let topics else { throw NATSServer.Failure(reason: "no proxies") }
+        guard let branch, let topics else { throw TestFailure("no proxies") }
         let proxy = TopicProxyEndpoints(
             name: "topics", publish: topics.endpoints["publish"] ?? "",
             subscribe: topics.endpoints["subscribe"] ?? "", prefixes: [root])

@@ -2,6 +2,7 @@ import Foundation
 import JSON
 import Messaging
 import Synchronization
+import TestSupport
 import Wire
 import ZeroMQ
 
@@ -36,7 +37,7 @@ final class TestNodes: Sendable {
 
     init(prefixes: [String]) throws {
         var ends: [Int32] = [0, 0]
-        guard pipe(&ends) == 0 else { throw NATSServer.Failure(reason: "no pipe") }
+        guard pipe(&ends) == 0 else { throw TestFailure("no pipe") }
         stop = ends[1]
         let shared = shared
         let stopped = ends[0]
@@ -56,7 +57,7 @@ final class TestNodes: Sendable {
         shared.ready.wait()
         let endpoints = shared.endpoints.withLock { $0 }
         guard endpoints.count == 3 else {
-            throw NATSServer.Failure(reason: shared.failure.withLock { $0 } ?? "unknown")
+            throw TestFailure(shared.failure.withLock { $0 } ?? "unknown")
         }
         branch = endpoints[0]
         topics = TopicProxyEndpoints(

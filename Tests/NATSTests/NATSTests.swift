@@ -1,5 +1,6 @@
 import Glibc
 import NATS
+import TestSupport
 import Testing
 
 private let shortly = Duration.seconds(5)

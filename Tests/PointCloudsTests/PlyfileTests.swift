@@ -1,6 +1,7 @@
 import Foundation
 import JSON
 import PointClouds
+import TestSupport
 import Testing
 
 private let folder = URL(filePath: #filePath).deletingLastPathComponent()
@@ -10,18 +11,7 @@ private let data = folder.deletingLastPathComponent().deletingLastPathComponent(
 /// What the script says: for each file, points, smallest and largest coordinates.
 private func report(_ arguments: [String]) throws -> [String: Value] {
     let script = folder.appending(path: "plyfile_report.py").path
-    let words = ["timeout", "60", "python3", script] + arguments
-    let pipe = try #require(popen(words.map { "'\($0)'" }.joined(separator: " ") + " 2>&1", "r"))
-    var output: [UInt8] = []
-    var block = [UInt8](repeating: 0, count: 65_536)
-    while true {
-        let count = fread(&block, 1, block.count, pipe)
-        if count == 0 { break }
-        output += block[..<count]
-    }
-    let status = pclose(pipe)
-    let text = String(decoding: output.suffix(2_000), as: UTF8.self)
-    try #require(status == 0, "plyfile_report.py (status \(status)): \(text)")
+    let output = try output(of: ["python3", script] + arguments)
     return try #require(try Value(parsing: output).object)
 }
 

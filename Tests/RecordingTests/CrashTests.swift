@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 import Testing
 import Wire
 
@@ -63,9 +64,9 @@ private func limitFileSize(to bytes: UInt64?) {
 
 @Suite("Crashes and full disks")
 struct CrashTests {
-    let scratch: Scratch
+    let scratch: TemporaryDirectory
 
-    init() throws { scratch = try Scratch() }
+    init() throws { scratch = try TemporaryDirectory() }
 
     @Test("a SIGKILL at a random point loses nothing that was recorded", arguments: 1...20)
     func kills(seed: Int) async throws {

@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 import Testing
 import Wire
 
@@ -6,9 +7,9 @@ import Wire
 
 @Suite("Damaged histories")
 struct DamageTests {
-    let scratch: Scratch
+    let scratch: TemporaryDirectory
 
-    init() throws { scratch = try Scratch() }
+    init() throws { scratch = try TemporaryDirectory() }
 
     /// A file of each kind with a few records of several channels and annotations.
     private func sample(_ kind: Kind) throws -> [UInt8] {

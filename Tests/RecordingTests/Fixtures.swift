@@ -5,36 +5,6 @@ import Wire
 
 @testable import Recording
 
-/// A directory of its own for one test; gone with the value.
-final class Scratch {
-    let path: String
-
-    init() throws {
-        let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-        var template = Array("\(base)/synmesh-recording-XXXXXX".utf8CString)
-        guard
-            template.withUnsafeMutableBufferPointer({ buffer in
-                buffer.baseAddress.flatMap { mkdtemp($0) } != nil
-            })
-        else { throw HistoryError.last(.create, base) }
-        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-
-    func file(_ name: String) -> String { "\(path)/\(name)" }
-
-    deinit {
-        guard let directory = opendir(path) else { return }
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            unlink("\(path)/\(name)")
-        }
-        closedir(directory)
-        rmdir(path)
-    }
-}
-
 /// The bytes of a file.
 func contents(of path: String) throws -> [UInt8] {
     let file = try OpenFile(path, O_RDONLY, attempt: .read)
@@ -51,21 +21,6 @@ func contents(of path: String) throws -> [UInt8] {
 func write(_ bytes: [UInt8], to path: String) throws {
     let file = try OpenFile(path, O_WRONLY | O_CREAT | O_TRUNC, attempt: .write)
     try file.write(bytes, at: 0, attempt: .write)
-}
-
-/// The numbers of a seed (SplitMix64): the same ones every time.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
-    }
 }
 
 /// The `sequence`-th envelope of a flow.

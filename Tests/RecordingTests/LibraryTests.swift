@@ -1,5 +1,6 @@
 import Glibc
 import JSON
+import TestSupport
 import Testing
 import Wire
 
@@ -25,18 +26,7 @@ private struct Reading {
 
     init(path: String) throws {
         let script = #filePath.replacingLastComponent(with: "read_mcap.py")
-        let pipe = try #require(popen("timeout 60 python3 '\(script)' '\(path)' 2>&1", "r"))
-        var output: [UInt8] = []
-        var block = [UInt8](repeating: 0, count: 65_536)
-        while true {
-            let count = fread(&block, 1, block.count, pipe)
-            if count == 0 { break }
-            output += block[..<count]
-        }
-        let status = pclose(pipe)
-        let text = String(decoding: output.suffix(2_000), as: UTF8.self)
-        try #require(status == 0, "python3 read_mcap.py (status \(status)): \(text)")
-        let value = try Value(parsing: output)
+        let value = try Value(parsing: try output(of: ["python3", script, path]))
         messages = try #require(value["messages"]?.array).map { message in
             Message(
                 topic: message["topic"]?.string ?? "", encoding: message["encoding"]?.string ?? "",
@@ -81,9 +71,9 @@ private func writeSample(to path: String) throws -> HistoryWriter {
 
 @Suite("The Python mcap library")
 struct LibraryTests {
-    let scratch: Scratch
+    let scratch: TemporaryDirectory
 
-    init() throws { scratch = try Scratch() }
+    init() throws { scratch = try TemporaryDirectory() }
 
     /// The file of a writer that was killed.
     private func killed() async throws -> String {

@@ -1,5 +1,6 @@
 import Glibc
 import JSON
+import TestSupport
 import Testing
 import Wire
 
@@ -7,9 +8,9 @@ import Wire
 
 @Suite("What was recorded is read")
 struct RoundTripTests {
-    let scratch: Scratch
+    let scratch: TemporaryDirectory
 
-    init() throws { scratch = try Scratch() }
+    init() throws { scratch = try TemporaryDirectory() }
 
     /// How a file came to its end.
     enum Ending: CaseIterable { case live, closed, sealed }

@@ -1,5 +1,6 @@
 import Glibc
 import JSON
+import TestSupport
 import Testing
 import Wire
 
@@ -7,9 +8,9 @@ import Wire
 
 @Suite("The run directory")
 struct RunDirectoryTests {
-    let scratch: Scratch
+    let scratch: TemporaryDirectory
 
-    init() throws { scratch = try Scratch() }
+    init() throws { scratch = try TemporaryDirectory() }
 
     @Test("it is made with all its parents, and lists its histories by name")
     func histories() throws {

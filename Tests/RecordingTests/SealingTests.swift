@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 import Testing
 import Wire
 
@@ -6,9 +7,9 @@ import Wire
 
 @Suite("Sealing")
 struct SealingTests {
-    let scratch: Scratch
+    let scratch: TemporaryDirectory
 
-    init() throws { scratch = try Scratch() }
+    init() throws { scratch = try TemporaryDirectory() }
 
     private func write(_ count: UInt64, to path: String) throws -> HistoryWriter {
         let writer = try HistoryWriter(path: path, process: "alpha", clock: clock)

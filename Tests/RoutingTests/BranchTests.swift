@@ -1,4 +1,5 @@
 import JSON
+import TestSupport
 import Testing
 import Wire
 import ZeroMQ
@@ -243,7 +244,7 @@ struct BranchTests {
         let one = try Dealer("a", at: proxy.endpoints["router"], in: context)
         let two = try Dealer("b", at: proxy.endpoints["router"], in: context)
         try two.attach(window: 1_000_000)
-        var generator = Seeded(state: 42)
+        var generator = SeededGenerator(seed: 42)
         let good = agentEnvelope("a", "b", 1)
         for _ in 0..<10_000 {
             try one.send(hostileFrames(good, &generator))
@@ -257,7 +258,7 @@ struct BranchTests {
 
     /// Random frames, or a good message with something wrong about it.
     private func hostileFrames(
-        _ good: Envelope, _ generator: inout Seeded
+        _ good: Envelope, _ generator: inout SeededGenerator
     ) -> [[UInt8]] {
         func random(_ count: Int) -> [UInt8] {
             (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }

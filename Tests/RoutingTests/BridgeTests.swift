@@ -1,6 +1,7 @@
 import DequeModule
 import JSON
 import NATS
+import TestSupport
 import Testing
 import Wire
 import ZeroMQ
@@ -16,7 +17,7 @@ struct BridgeTests {
     init() throws { context = try Context() }
 
     private func branch(
-        _ agents: [BranchConfiguration.Agent], _ server: Server, name: String = "core",
+        _ agents: [BranchConfiguration.Agent], _ server: NATSServer, name: String = "core",
         queueMessages: Int = 100_000, log: Log = Log()
     ) throws -> ProxyThread {
         try ProxyThread.branch(
@@ -25,14 +26,14 @@ struct BridgeTests {
             in: context, log: log.append)
     }
 
-    private func topics(_ server: Server) throws -> ProxyThread {
+    private func topics(_ server: NATSServer) throws -> ProxyThread {
         try ProxyThread.topics(
             TopicConfiguration(name: "tot", nats: server.url, prefixes: ["tot"]), in: context)
     }
 
     @Test("Envelopes cross between ZeroMQ and NATS, both ways, one bridge counted")
     func bothWays() throws {
-        let server = try Server()
+        let server = try NATSServer()
         let proxy = try branch([Agent(name: "a"), Agent(name: "n", transport: .nats)], server)
         let dealer = try Dealer("a", at: proxy.endpoints["router"], in: context)
         try dealer.attach(window: 1_000)
@@ -53,7 +54,7 @@ struct BridgeTests {
 
     @Test("What came from NATS never goes back: not to the sender, not round two branches")
     func noLoops() throws {
-        let server = try Server()
+        let server = try NATSServer()
         let core = try branch([Agent(name: "a"), Agent(name: "n", transport: .nats)], server)
         let edge = try branch([Agent(name: "b")], server, name: "edge")
         let peer: Value = [
@@ -91,7 +92,7 @@ struct BridgeTests {
 
     @Test("Programs that know nothing of envelopes are understood on NATS and answered there")
     func plain() throws {
-        let server = try Server()
+        let server = try NATSServer()
         let proxy = try branch(
             [
                 Agent(name: "a"), Agent(name: "old", wire: .json),
@@ -131,7 +132,7 @@ struct BridgeTests {
 
     @Test("Content above the server's limit is named, and the receiver is told")
     func oversize() throws {
-        let server = try Server()
+        let server = try NATSServer()
         let proxy = try branch([Agent(name: "a"), Agent(name: "n", transport: .nats)], server)
         let dealer = try Dealer("a", at: proxy.endpoints["router"], in: context)
         let connection = try Connection(server, name: "n")
@@ -146,7 +147,7 @@ struct BridgeTests {
 
     @Test("A server that freezes or dies holds up nothing on ZeroMQ, and gets the rest later")
     func frozenServer() throws {
-        let server = try Server()
+        let server = try NATSServer()
         let proxy = try branch(
             [Agent(name: "a"), Agent(name: "b"), Agent(name: "n", transport: .nats)], server)
         let one = try Dealer("a", at: proxy.endpoints["router"], in: context)
@@ -168,20 +169,20 @@ struct BridgeTests {
         for _ in 0..<200 { sequences.insert(try subscription.envelope().sequence) }
         #expect(sequences == Set(1...200))
         #expect(try proxy.deadLetters(.natsUnavailable) == 0)
-        server.end()
+        server.stop()
         try one.send(agentEnvelope("a", "b", 201))
         #expect(try two.receive().sequence == 201)
     }
 
     @Test("While NATS is away the queue keeps to its bound; at the end what waits is named")
     func deadServer() throws {
-        let server = try Server()
+        let server = try NATSServer()
         let log = Log()
         let proxy = try branch(
             [Agent(name: "a"), Agent(name: "n", transport: .nats)], server, queueMessages: 10,
             log: log)
         let one = try Dealer("a", at: proxy.endpoints["router"], in: context)
-        server.end()
+        server.stop()
         _ = try eventually("the proxy to notice") {
             try proxy.status("nats", "connected").bool == false ? () : nil
         }
@@ -203,7 +204,7 @@ struct BridgeTests {
     @Test("A bridge that starts before its server subscribes and publishes once it is there")
     func lateServer() throws {
         let port = try {
-            let early = try Server()
+            let early = try NATSServer()
             return early.url.split(separator: ":").last.map(String.init) ?? ""
         }()
         let inbox = try Inbox()
@@ -234,7 +235,7 @@ struct BridgeTests {
                 Publication(
                     subject: "agent.n.test", envelope: envelope, plain: nil,
                     parcel: Parcel(envelope), agent: "n")))
-        let server = try Server(arguments: ["-p", port])
+        let server = try NATSServer(arguments: ["-p", port])
         let connection = try Connection(server, name: "n")
         try look { bridge.isConnected && bridge.queued == 0 }
         _ = try eventually("the subscription") {
@@ -251,10 +252,10 @@ struct BridgeTests {
 
     @Test("An agent that comes back from a dead server gets what was queued for it")
     func takeBack() throws {
-        let server = try Server()
+        let server = try NATSServer()
         let proxy = try branch([Agent(name: "a"), Agent(name: "n", transport: .nats)], server)
         let one = try Dealer("a", at: proxy.endpoints["router"], in: context)
-        server.end()
+        server.stop()
         _ = try eventually("the proxy to notice") {
             try proxy.status("nats", "connected").bool == false ? () : nil
         }
@@ -280,7 +281,7 @@ struct BridgeTests {
 
     @Test("Topics cross between ZeroMQ and NATS, both ways, and never back")
     func topicsBothWays() throws {
-        let server = try Server()
+        let server = try NATSServer()
         let proxy = try topics(server)
         let publisher = try TopicPeer(publishingTo: proxy.endpoints["publish"], in: context)
         let subscriber = try TopicPeer(subscribingAt: proxy.endpoints["subscribe"], in: context)
@@ -315,7 +316,7 @@ struct BridgeTests {
 
     @Test("A moving subscriber comes back although the server freezes in the middle")
     func topicMoveBack() throws {
-        let server = try Server()
+        let server = try NATSServer()
         let proxy = try topics(server)
         let publisher = try TopicPeer(publishingTo: proxy.endpoints["publish"], in: context)
         try proxy.command("hold", ["agent": "mover", "topics": ["tot"]])
@@ -338,7 +339,7 @@ struct BridgeTests {
 
     @Test("A moving subscriber gets on NATS what was published since the hold")
     func topicMove() throws {
-        let server = try Server()
+        let server = try NATSServer()
         let proxy = try topics(server)
         let publisher = try TopicPeer(publishingTo: proxy.endpoints["publish"], in: context)
         let hold: Value = ["agent": "mover", "topics": ["tot"]]

@@ -3,6 +3,7 @@ import Glibc
 import JSON
 import NATS
 import Synchronization
+import TestSupport
 import Testing
 import Threads
 import Wire
@@ -130,7 +131,7 @@ struct MoveTests {
 
     @Test("An agent moves to NATS and back under load from both sides, and nothing is lost")
     func thereAndBack() throws {
-        let server = try Server()
+        let server = try NATSServer()
         let proxy = try ProxyThread.branch(
             BranchConfiguration(
                 name: "core", nats: server.url,
@@ -196,7 +197,7 @@ struct MoveTests {
 
     @Test("What waited for credit goes along, before what was held")
     func creditQueueGoesAlong() throws {
-        let server = try Server()
+        let server = try NATSServer()
         let proxy = try ProxyThread.branch(
             BranchConfiguration(
                 name: "core", nats: server.url, agents: [.init(name: "a"), .init(name: "x")]),

@@ -2,26 +2,12 @@ import Control
 import Glibc
 import JSON
 import Recording
+import TestSupport
 import Testing
 import Wire
 import ZeroMQ
 
 @testable import Routing
-
-/// The path of synmesh-node, which is built next to the tests.
-private func node() throws -> String {
-    var bytes = [CChar](repeating: 0, count: 4_096)
-    let count = readlink("/proc/self/exe", &bytes, bytes.count - 1)
-    var directory = String(
-        decoding: bytes.prefix(max(count, 0)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    while let slash = directory.utf8.lastIndex(of: UInt8(ascii: "/")) {
-        directory = String(directory[..<slash])
-        if access("\(directory)/synmesh-node", X_OK) == 0 { return "\(directory)/synmesh-node" }
-    }
-    let built = ".build/debug/synmesh-node"
-    try #require(access(built, X_OK) == 0, "synmesh-node is not built")
-    return built
-}
 
 /// Waits for the end of a process without holding a thread of the pool.
 private func end(of program: Program) async throws -> Int32 {
@@ -44,9 +30,9 @@ struct NodeTests {
             (#"{"name":"core","endpoint":"x","agent":[]}"#, "unknown key 'agent'"),
         ])
     func badConfiguration(text: String, reason: String) async throws {
-        let directory = try Directory()
-        let path = try directory.file("core.json", text)
-        let program = try Program([try node(), "branch", path])
+        let directory = try TemporaryDirectory()
+        let path = try directory.write(text, to: "core.json")
+        let program = try Program([try builtProgram("synmesh-node"), "branch", path])
         #expect(try await end(of: program) == 2)
         let written = program.written()
         #expect(written.contains(path) && written.contains(reason), "\(written)")
@@ -56,7 +42,7 @@ struct NodeTests {
         "A command line that makes no sense ends it with 2",
         arguments: [[], ["branch"], ["dance", "x.json"], ["branch", "/nonexistent/x.json"]])
     func badCommandLine(arguments: [String]) async throws {
-        let program = try Program([try node()] + arguments)
+        let program = try Program([try builtProgram("synmesh-node")] + arguments)
         #expect(try await end(of: program) == 2)
     }
 
@@ -67,29 +53,37 @@ struct NodeTests {
             ["SYNMESH_CLOCK_OFFSET": "x"], ["SYNMESH_CONTROL": "nonsense"],
         ])
     func badEnvironment(environment: [String: String]) async throws {
-        let directory = try Directory()
+        let directory = try TemporaryDirectory()
         let program = try Program(
-            [try node(), "branch", try directory.file("core.json", branchText)],
+            [
+                try builtProgram("synmesh-node"), "branch",
+                try directory.write(branchText, to: "core.json"),
+            ],
             environment: environment)
         #expect(try await end(of: program) == 3)
     }
 
     @Test("An endpoint that cannot be bound ends it with 3")
     func unbindable() async throws {
-        let directory = try Directory()
+        let directory = try TemporaryDirectory()
         let text = #"{"name":"core","endpoint":"nonsense"}"#
-        let program = try Program([try node(), "branch", try directory.file("x.json", text)])
+        let program = try Program([
+            try builtProgram("synmesh-node"), "branch", try directory.write(text, to: "x.json"),
+        ])
         #expect(try await end(of: program) == 3)
         #expect(program.written().contains("could not bind to nonsense"))
     }
 
     @Test("A branch says ready, obeys, and ends in order on SIGTERM with a sealed history")
     func branch() async throws {
-        let directory = try Directory()
+        let directory = try TemporaryDirectory()
         let history = "\(directory.path)/core.mcap"
         let server = try ControlServer(endpoint: "ipc://\(directory.path)/control")
         let program = try Program(
-            [try node(), "branch", try directory.file("core.json", branchText)],
+            [
+                try builtProgram("synmesh-node"), "branch",
+                try directory.write(branchText, to: "core.json"),
+            ],
             environment: [
                 "SYNMESH_CONTROL": server.endpoint, "SYNMESH_INCARNATION": "4",
                 "SYNMESH_HISTORY": history,
@@ -123,14 +117,17 @@ struct NodeTests {
 
     @Test("A topic proxy says ready with both endpoints and stops on command")
     func topics() async throws {
-        let directory = try Directory()
+        let directory = try TemporaryDirectory()
         let server = try ControlServer(endpoint: "ipc://\(directory.path)/control")
         let text = #"""
             {"name":"tot","publish_endpoint":"tcp://127.0.0.1:*",
              "subscribe_endpoint":"tcp://127.0.0.1:*","prefixes":["tot"]}
             """#
         let program = try Program(
-            [try node(), "topics", try directory.file("tot.json", text)],
+            [
+                try builtProgram("synmesh-node"), "topics",
+                try directory.write(text, to: "tot.json"),
+            ],
             environment: ["SYNMESH_CONTROL": server.endpoint])
         let ready = try await server.waitReady(
             role: "topics", name: "tot", incarnation: 1, timeout: patience)

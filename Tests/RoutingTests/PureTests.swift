@@ -1,4 +1,5 @@
 import JSON
+import TestSupport
 import Testing
 import Wire
 
@@ -72,7 +73,7 @@ struct PureTests {
 
     @Test("What the view accepts, the codec accepts")
     func headerViewIsNoLooser() {
-        var generator = Seeded(state: 1)
+        var generator = SeededGenerator(seed: 1)
         let good = agentEnvelope("alpha", "beta", 7).header
         for _ in 0..<20_000 {
             var header = good

@@ -3,6 +3,7 @@ import Glibc
 import JSON
 import NATS
 import Synchronization
+import TestSupport
 import Testing
 import Wire
 import ZeroMQ
@@ -38,19 +39,6 @@ final class Log: Sendable {
     @Sendable func append(_ line: String) { kept.withLock { $0.append(line) } }
 }
 
-/// SplitMix64: the same cases every time.
-struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
-
 func agentEnvelope(
     _ source: String, _ destination: String, _ sequence: UInt64, incarnation: UInt32 = 1,
     type: String = "test", hops: UInt8 = 0, content: [UInt8]? = nil
@@ -67,6 +55,20 @@ func topicEnvelope(_ source: String, _ topic: String, _ sequence: UInt64) -> Env
         identity: Identity(
             flow: Flow(source: source, destination: .topic(topic)), incarnation: 1,
             sequence: sequence), type: "test", sent: 1, content: Array("\(sequence)".utf8))
+}
+
+extension Socket {
+    /// The next message's frames; nil when none comes in time.
+    mutating func frames(within timeout: Duration) throws -> [[UInt8]]? {
+        let end = ContinuousClock.now + timeout
+        while true {
+            if let frames = try receive() { return frames }
+            let left = end - .now
+            guard left > .zero else { return nil }
+            var items = [pollItem()]
+            _ = try poll(&items, timeout: left)
+        }
+    }
 }
 
 /// An agent's DEALER, by hand.
@@ -107,14 +109,7 @@ final class Dealer {
     }
 
     func frames(within timeout: Duration = patience) throws -> [[UInt8]]? {
-        let end = ContinuousClock.now + timeout
-        while true {
-            if let frames = try socket.receive() { return frames }
-            let left = end - .now
-            guard left > .zero else { return nil }
-            var items = [socket.pollItem()]
-            _ = try poll(&items, timeout: left)
-        }
+        try socket.frames(within: timeout)
     }
 
     func receive() throws -> Envelope {
@@ -159,27 +154,15 @@ final class Program {
         try #require(synmesh_pipe(&ends) == 0)
         let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin"
         let variables = environment.map { "\($0)=\($1)" } + ["PATH=\(path)"]
-        var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
-        var entries: [UnsafeMutablePointer<CChar>?] = variables.map { strdup($0) } + [nil]
-        defer { for word in words + entries { free(word) } }
-        var process: pid_t = 0
-        let code = words.withUnsafeMutableBufferPointer { words in
-            entries.withUnsafeMutableBufferPointer { entries in
-                var request = synmesh_spawn_request()
-                request.executable = UnsafePointer(words[0])
-                request.arguments = UnsafePointer(words.baseAddress)
-                request.environment = UnsafePointer(entries.baseAddress)
-                request.output = ends[1]
-                request.kept = -1
-                request.own_group = true
-                return synmesh_spawn(&request, &process)
-            }
+        defer { close(ends[1]) }
+        do {
+            process = try spawn(arguments, environment: variables, output: ends[1])
+        } catch {
+            close(ends[0])
+            throw error
         }
-        close(ends[1])
         output = ends[0]
-        self.process = process
         _ = fcntl(output, F_SETFL, O_NONBLOCK)
-        try #require(code == 0, "\(arguments[0]) could not be started")
     }
 
     deinit {
@@ -215,79 +198,8 @@ final class Program {
     }
 }
 
-/// A directory of the test's own, removed with this.
-final class Directory {
-    let path: String
-
-    init() throws {
-        var template = Array("/tmp/synmesh-routing-XXXXXX".utf8CString)
-        try #require(mkdtemp(&template) != nil)
-        path = String(decoding: template.dropLast().map { UInt8($0) }, as: UTF8.self)
-    }
-
-    deinit { synmesh_remove_tree(path) }
-
-    /// Writes a file and returns its path.
-    func file(_ name: String, _ text: String) throws -> String {
-        let path = "\(path)/\(name)"
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
-        try #require(descriptor >= 0)
-        defer { close(descriptor) }
-        try #require(write(descriptor, text, text.utf8.count) == text.utf8.count)
-        return path
-    }
-}
-
-/// A nats-server of the test's own, on a port that the system chose.
-final class Server {
-    let url: String
-    private let program: Program
-    private let directory: Directory
-
-    init(arguments: [String] = []) throws {
-        let directory = try Directory()
-        let name = "routing-\(UInt64.random(in: 0 ... .max))"
-        let program = try Program(
-            [
-                access("/usr/sbin/nats-server", X_OK) == 0
-                    ? "/usr/sbin/nats-server" : "nats-server", "-a", "127.0.0.1", "-p", "-1",
-                "--ports_file_dir", directory.path, "-n",
-                name,
-            ]
-                + arguments)
-        self.program = program
-        self.directory = directory
-        let process = program.process
-        url = try eventually("the ports of nats-server") {
-            guard
-                let text = Self.text(of: "\(directory.path)/nats-server_\(process).ports"),
-                let ports = try? Value(parsing: text)
-            else { return nil }
-            return ports["nats"]?.array?.first?.string
-        }
-        let url = url
-        let connection: Connection = try eventually("nats-server") {
-            try? Connection(to: url, options: ConnectionOptions(name: "check"))
-        }
-        try #require(connection.serverName == name, "another server answered")
-    }
-
-    private static func text(of path: String) -> String? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var buffer = [UInt8](repeating: 0, count: 65_536)
-        let count = read(descriptor, &buffer, buffer.count)
-        return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil
-    }
-
-    func freeze() { program.signal(SIGSTOP) }
-    func thaw() { program.signal(SIGCONT) }
-    func end() { program.end() }
-}
-
 extension Connection {
-    convenience init(_ server: Server, name: String) throws {
+    convenience init(_ server: NATSServer, name: String) throws {
         try self.init(to: server.url, options: ConnectionOptions(name: name))
     }
 

@@ -1,4 +1,5 @@
 import JSON
+import TestSupport
 import Testing
 import Wire
 import ZeroMQ
@@ -49,14 +50,7 @@ final class TopicPeer {
     }
 
     func frames(within timeout: Duration = patience) throws -> [[UInt8]]? {
-        let end = ContinuousClock.now + timeout
-        while true {
-            if let frames = try socket.receive() { return frames }
-            let left = end - .now
-            guard left > .zero else { return nil }
-            var items = [socket.pollItem()]
-            _ = try poll(&items, timeout: left)
-        }
+        try socket.frames(within: timeout)
     }
 
     func receive() throws -> Envelope {
@@ -200,7 +194,7 @@ struct TopicTests {
         let publisher = try TopicPeer(publishingTo: proxy.endpoints["publish"], in: context)
         let subscriber = try TopicPeer(subscribingAt: proxy.endpoints["subscribe"], in: context)
         try subscriber.confirm("tot")
-        var generator = Seeded(state: 43)
+        var generator = SeededGenerator(seed: 43)
         for _ in 0..<10_000 {
             var frames = (0..<Int.random(in: 1...5, using: &generator)).map { _ in
                 (0..<Int.random(in: 0..<50, using: &generator)).map { _ in

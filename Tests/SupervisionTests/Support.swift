@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import Synchronization
+internal import TestSupport
 internal import Testing
 
 @testable internal import Supervision
@@ -18,43 +19,9 @@ func eventually(
     return true
 }
 
-/// A directory that is gone after the test, or at the latest when the tests' process ends.
-final class TemporaryDirectory: Sendable {
-    let path: String
-
-    /// The directories still there: what a supervisor's thread holds may never be released.
-    private static let remaining: Mutex<Set<String>> = {
-        atexit {
-            for path in TemporaryDirectory.remaining.withLock({ $0 }) { synmesh_remove_tree(path) }
-        }
-        return Mutex([])
-    }()
-
-    init() throws {
-        var template = Array("/tmp/synmesh-supervision-XXXXXX".utf8CString)
-        try #require(mkdtemp(&template) != nil)
-        path = template.withUnsafeBufferPointer { buffer in
-            buffer.baseAddress.map { String(cString: $0) } ?? ""
-        }
-        _ = Self.remaining.withLock { $0.insert(path) }
-    }
-
-    deinit {
-        synmesh_remove_tree(path)
-        _ = Self.remaining.withLock { $0.remove(path) }
-    }
-
-    func file(_ name: String) -> String { "\(path)/\(name)" }
-
+extension TemporaryDirectory {
     func text(of name: String) -> String {
         String(decoding: readSmallFile(file(name), limit: 64 << 20) ?? [], as: UTF8.self)
-    }
-
-    func write(_ text: String, to name: String, mode: mode_t = 0o644) throws {
-        let descriptor = open(file(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
-        try #require(descriptor >= 0)
-        writeAll(text, to: descriptor)
-        close(descriptor)
     }
 }
 
@@ -73,23 +40,6 @@ func living(_ token: String) -> [ProcessRecord] {
     ProcessTable.carrying(["SYNMESH_TOKEN=\(token)"], in: ProcessTable.all())
 }
 
-/// The path of a program of this package, which is built next to the tests.
-func builtProgram(_ name: String) throws -> String {
-    var bytes = [CChar](repeating: 0, count: 4_096)
-    let count = readlink("/proc/self/exe", &bytes, bytes.count - 1)
-    try #require(count > 0)
-    let own = String(decoding: bytes.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    // The tests' own executable, or a bundle's inside it.
-    var directory = own
-    while let slash = directory.utf8.lastIndex(of: UInt8(ascii: "/")) {
-        directory = String(directory[..<slash])
-        if exists("\(directory)/\(name)") { return "\(directory)/\(name)" }
-    }
-    let built = ".build/debug/\(name)"
-    try #require(exists(built), "\(name) is not built")
-    return built
-}
-
 /// A program outside any supervisor, as a shell would start it.
 struct Launched {
     let process: Int32
@@ -98,23 +48,14 @@ struct Launched {
     init(_ arguments: [String], environment: [String] = ["PATH=/usr/bin:/bin"]) throws {
         var ends: [CInt] = [-1, -1]
         try #require(synmesh_pipe(&ends) == 0)
-        var process: pid_t = 0
-        let error = withCStrings(arguments) { arguments in
-            withCStrings(environment) { environment in
-                var request = synmesh_spawn_request()
-                request.executable = UnsafePointer(arguments[0])
-                request.arguments = arguments
-                request.environment = environment
-                request.output = ends[1]
-                request.kept = -1
-                request.own_group = true
-                return synmesh_spawn(&request, &process)
-            }
+        defer { close(ends[1]) }
+        do {
+            process = try spawn(arguments, environment: environment, output: ends[1])
+        } catch {
+            close(ends[0])
+            throw error
         }
-        close(ends[1])
         _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
-        try #require(error == 0)
-        self.process = process
         output = ends[0]
     }
 

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Topologies
 import YAML
@@ -37,7 +38,7 @@ struct HostileTopologyTests {
 
     @Test("2,000 mutations load or are diagnosed", .timeLimit(.minutes(2)))
     func mutations() throws {
-        var generator = Seeded(state: 20_261_128)
+        var generator = SeededGenerator(seed: 20_261_128)
         let originals =
             try Self.shipped.map { try Repository.read($0) } + [Array(TopologyTests.complete.utf8)]
         for number in 0..<2_000 {
@@ -64,7 +65,8 @@ struct HostileTopologyTests {
     }
 
     /// One to four edits: bytes flipped, cut out, doubled, or replaced by YAML's own characters.
-    private static func mutated(_ original: [UInt8], _ generator: inout Seeded) -> [UInt8] {
+    private static func mutated(_ original: [UInt8], _ generator: inout SeededGenerator) -> [UInt8]
+    {
         let indicators = Array("-?:,[]{}#&*!|>'\"%@` \n\t\r0~<".utf8) + [0x00, 0xC3, 0xFF]
         var bytes = original
         for _ in 0..<Int.random(in: 1...4, using: &generator) where !bytes.isEmpty {
@@ -126,18 +128,5 @@ enum Expensive: String, CaseIterable, Sendable {
         case .replicas:
             head + "agents:\n" + many(2_000) { "  a\($0): { kind: probe, replicas: 1000 }\n" }
         }
-    }
-}
-
-/// SplitMix64: the same numbers on every machine.
-struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -1,28 +1,29 @@
-import Glibc
-import NATS
-import Synchronization
+internal import Glibc
+internal import Synchronization
 
 /// A nats-server of our own, on a port that the system chose.
 ///
 /// It runs under a shell that ends it when our end of a pipe closes: also when the tests crash.
-final class NATSServer: Sendable {
-    struct Failure: Error { let reason: String }
-
-    let url: String
-    let name: String
+package final class NATSServer: Sendable {
+    /// Where clients connect.
+    package let url: String
+    /// What it calls itself.
+    package let name: String
     private let shell: pid_t
+    private let server: pid_t
     private let lifeline: Int32
     private let log: Int32
     private let isStopped = Mutex(false)
 
     /// One for all the tests that do not end it.
-    static let shared = Result { try NATSServer() }
+    package static let shared = Result { try NATSServer() }
 
-    init(arguments: [String] = []) throws {
+    /// Starts a server and waits until it can be used.
+    package init(arguments: [String] = []) throws {
         name = "test-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
         var input: [Int32] = [0, 0]
         var output: [Int32] = [0, 0]
-        guard pipe(&input) == 0, pipe(&output) == 0 else { throw Failure(reason: "no pipe") }
+        guard pipe(&input) == 0, pipe(&output) == 0 else { throw TestFailure("no pipe") }
         for descriptor in input + output { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
         defer {
             close(input[0])
@@ -33,13 +34,13 @@ final class NATSServer: Sendable {
         shell = try Self.spawn(
             ["-a", "127.0.0.1", "-p", "-1", "-n", name] + arguments,
             input: input[0], output: output[1])
-        url = try Self.awaitReady(output[0])
+        (server, url) = try Self.awaitReady(output[0])
     }
 
     deinit { stop() }
 
     /// Kills the server at once.
-    func stop() {
+    package func stop() {
         let wasStopped = isStopped.withLock { isStopped in
             defer { isStopped = true }
             return isStopped
@@ -53,13 +54,23 @@ final class NATSServer: Sendable {
         close(log)
     }
 
+    /// Lets the server do nothing until `thaw`, with its connections open.
+    package func freeze() { signal(SIGSTOP) }
+
+    /// Ends what `freeze` began.
+    package func thaw() { signal(SIGCONT) }
+
+    private func signal(_ number: Int32) {
+        isStopped.withLock { if !$0 { kill(server, number) } }
+    }
+
     private static func spawn(
         _ arguments: [String], input: Int32, output: Int32
     ) throws -> pid_t {
         // PATH may lack the directories of servers.
         let script = """
             PATH=$PATH:/usr/sbin:/usr/local/sbin; nats-server "$@" & server=$!; \
-            read -r _; kill -9 $server; wait $server
+            echo "process $server."; read -r _; kill -9 $server; wait $server
             """
         let words = ["sh", "-c", script, "nats-server"] + arguments
         var actions = posix_spawn_file_actions_t()
@@ -80,24 +91,36 @@ final class NATSServer: Sendable {
         defer { for word in raw { free(word) } }
         var process: pid_t = 0
         let result = posix_spawn(&process, "/bin/sh", &actions, &attributes, &raw, environ)
-        guard result == 0 else { throw Failure(reason: String(cString: strerror(result))) }
+        guard result == 0 else { throw TestFailure(String(cString: strerror(result))) }
         return process
     }
 
     /// Reads the log until the server says that it is ready.
-    private static func awaitReady(_ descriptor: Int32) throws -> String {
+    private static func awaitReady(_ descriptor: Int32) throws -> (server: pid_t, url: String) {
         var text = ""
         var buffer = [UInt8](repeating: 0, count: 4_096)
-        while !text.contains("Server is ready") {
+        while true {
+            if text.contains("Server is ready"),
+                let server = part(of: text, after: "process ", "."),
+                let process = pid_t(server),
+                let address = part(of: text, after: "client connections on ", "\n")
+            {
+                return (process, "nats://" + address)
+            }
             var item = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            guard poll(&item, 1, 10_000) == 1 else { throw Failure(reason: "not ready: \(text)") }
+            guard poll(&item, 1, 10_000) == 1 else { throw TestFailure("not ready: \(text)") }
             let count = read(descriptor, &buffer, buffer.count)
-            guard count > 0 else { throw Failure(reason: "ended: \(text)") }
+            guard count > 0 else { throw TestFailure("ended: \(text)") }
             text += String(decoding: buffer[..<count], as: UTF8.self)
         }
-        guard let start = text.firstRange(of: "client connections on ")?.upperBound else {
-            throw Failure(reason: "no port in: \(text)")
-        }
-        return "nats://" + text[start...].prefix { !$0.isNewline }
+    }
+
+    private static func part(
+        of text: String, after start: String, _ end: Character
+    ) -> Substring? {
+        guard let start = text.firstRange(of: start)?.upperBound,
+            let end = text[start...].firstIndex(of: end)
+        else { return nil }
+        return text[start..<end]
     }
 }
