@@ -70,10 +70,17 @@ public enum Outcome: String, Sendable, Hashable, CaseIterable {
 public enum Expectation: Sendable, Hashable {
     case verdict(Judgement)
     case outcome(Outcome)
+    /// Both: a rollback that was planned is `pass`, one that had to be is `fail`.
+    case both(Judgement, Outcome)
 
     /// Reads the word that stands in a scenario file.
     public init?(_ word: String) {
-        if let judgement = Judgement(rawValue: word) {
+        let parts = word.split(separator: ", ", omittingEmptySubsequences: false).map(String.init)
+        if parts.count == 2, let judgement = Judgement(rawValue: parts[0]),
+            let outcome = Outcome(rawValue: parts[1])
+        {
+            self = .both(judgement, outcome)
+        } else if let judgement = Judgement(rawValue: word) {
             self = .verdict(judgement)
         } else if let outcome = Outcome(rawValue: word) {
             self = .outcome(outcome)
@@ -87,6 +94,7 @@ public enum Expectation: Sendable, Hashable {
         switch self {
         case .verdict(let judgement): judgement.rawValue
         case .outcome(let outcome): outcome.rawValue
+        case .both(let judgement, let outcome): "\(judgement.rawValue), \(outcome.rawValue)"
         }
     }
 

@@ -201,10 +201,18 @@ public struct Verdict: Sendable, Hashable {
     }
 
     /// Whether the run ended as its scenario says that it should.
+    ///
+    /// Nothing that was left behind is ever expected, and what is called completed or promoted must
+    /// have passed.
     public var isAsExpected: Bool {
+        guard leaks.total == 0 else { return false }
         switch expect {
-        case .verdict(let judgement): judgement == verdict
-        case .outcome(let outcome): outcome == self.outcome
+        case .verdict(let judgement): return judgement == verdict
+        case .outcome(let outcome):
+            let mustPass = outcome == .completed || outcome == .promoted
+            return outcome == self.outcome && (!mustPass || verdict == .pass)
+        case .both(let judgement, let outcome):
+            return judgement == verdict && outcome == self.outcome
         }
     }
 

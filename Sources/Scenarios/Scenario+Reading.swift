@@ -24,7 +24,7 @@ extension Scenario {
     public static func load(
         path: String, machine: MachineFacts, reportingTo diagnostics: Diagnostics
     ) -> Loaded? {
-        let unnamed = path.split(separator: "/").last.map { $0.split(separator: ".")[0] } ?? ""
+        let unnamed = path.split(separator: "/").last?.split(separator: ".").first ?? ""
         guard let source = Source.read(path, reportingTo: diagnostics),
             let file = file(name: String(unnamed)).read(source, reportingTo: diagnostics)
         else { return nil }
@@ -52,6 +52,11 @@ extension Scenario {
     struct Reference {
         enum Target {
             case agent
+            /// An agent that is to be moved from ZeroMQ to NATS.
+            case movable
+            /// All agents are to be moved.
+            case cutover
+            case twin
             case process
             case server
         }
@@ -67,6 +72,19 @@ extension Scenario {
         let known: [String]
         switch reference.target {
         case .agent: known = agents
+        case .movable:
+            known = agents
+            checkMovable(
+                topology.agents(referredToAs: reference.name), at: reference.location,
+                reportingTo: diagnostics)
+        case .cutover:
+            checkMovable(
+                topology.agents.filter { $0.transport == .zmq }, at: reference.location,
+                reportingTo: diagnostics)
+            return
+        case .twin:
+            checkTwin(topology, at: reference.location, reportingTo: diagnostics)
+            return
         case .process:
             known =
                 topology.agents.map(\.name) + topology.branches.map(\.name)
@@ -81,10 +99,39 @@ extension Scenario {
             return
         }
         guard !known.contains(reference.name) else { return }
-        let what = reference.target == .agent ? "agent" : "process"
+        let what = reference.target == .process ? "process" : "agent"
         diagnostics.unknown(
             what, reference.name, at: reference.location,
             among: Array(Set(known)).sorted())
+    }
+
+    private static func checkMovable(
+        _ agents: [Agent], at location: Location, reportingTo diagnostics: Diagnostics
+    ) {
+        for agent in agents {
+            if agent.transport == .nats {
+                diagnostics.error(
+                    "'\(agent.name)' is on NATS from the start, so there is nothing to move",
+                    at: location, help: "start it with 'transport: zmq'")
+            } else if agent.launch(on: .nats) == nil {
+                diagnostics.error(
+                    "'\(agent.name)' cannot run on NATS", at: location,
+                    help: "say how: 'transports: { nats: { command: ... } }' in its entry")
+            }
+        }
+    }
+
+    /// Two meshes of one topology side by side: nothing may be bound twice.
+    private static func checkTwin(
+        _ topology: Topology, at location: Location, reportingTo diagnostics: Diagnostics
+    ) {
+        let hasFixed =
+            topology.branches.contains { $0.endpoint != nil }
+            || topology.topicProxies.contains { $0.publish != nil || $0.subscribe != nil }
+        guard hasFixed else { return }
+        diagnostics.error(
+            "a twin run starts the topology twice, and its endpoints are fixed", at: location,
+            help: "leave the endpoints to the system")
     }
 
     private static func file(name: String) -> Reading<File> {
@@ -103,8 +150,10 @@ extension Scenario {
             let bounds = Duration.milliseconds(100)...Duration.seconds(3_600)
             let loadTimeout = reader.optional(
                 "load_timeout", .duration(in: bounds), default: .seconds(120))
+            // A receiver waits 2 s for what is missing before it goes on: less would call held lost.
             let drainTimeout = reader.optional(
-                "drain_timeout", .duration(in: bounds), default: .seconds(5))
+                "drain_timeout", .duration(in: .milliseconds(2_500) ... .seconds(3_600)),
+                default: .seconds(5))
             let steps = reader.required(
                 "steps", .list(of: .step), example: "[baseline: { load: {} }]")
             guard let topology, let steps else { return nil }
@@ -114,6 +163,11 @@ extension Scenario {
                     "'\(name)' cannot name a run's directory",
                     at: reader.location(of: "name") ?? reader.heading,
                     help: "use letters, digits, '_' and '-'")
+            }
+            if let again = steps.filter({ $0.step.action == .twin }).dropFirst().first {
+                reader.diagnostics.error(
+                    "a scenario takes one twin run", at: again.heading,
+                    help: "put the other in a scenario of its own")
             }
             if steps.isEmpty {
                 reader.diagnostics.error(
@@ -133,6 +187,7 @@ extension Scenario {
 /// A step with the names that it uses.
 struct ReadStep {
     var step: Scenario.Step
+    var heading: Location
     var references: [Scenario.Reference]
 }
 
@@ -169,6 +224,12 @@ extension Reading where Value == ReadStep {
             let samples = reader.optional(
                 "minimum_samples", .integer(in: 1...1_000_000_000), default: 1)
             guard let action else { return nil }
+            if action == .twin, !faults.isEmpty {
+                reader.diagnostics.error(
+                    "a twin run takes no faults",
+                    at: reader.keyLocation(of: "faults") ?? reader.heading,
+                    help: "play them in a baseline or a canary")
+            }
             var references = load.map {
                 Scenario.Reference(target: .agent, name: $0.value.agent, location: $0.location)
             }
@@ -178,10 +239,16 @@ extension Reading where Value == ReadStep {
             switch action {
             case .canary(let agent):
                 let location = reader.location(of: "agent") ?? reader.heading
-                references.append(.init(target: .agent, name: agent, location: location))
+                references.append(.init(target: .movable, name: agent, location: location))
             case .rollout(let order):
                 let location = reader.location(of: "order") ?? reader.heading
-                references += order.map { .init(target: .agent, name: $0, location: location) }
+                references += order.map { .init(target: .movable, name: $0, location: location) }
+            case .cutover:
+                references.append(
+                    .init(target: .cutover, name: action.kind, location: reader.heading))
+            case .twin:
+                references.append(
+                    .init(target: .twin, name: action.kind, location: reader.heading))
             default: break
             }
             if action != .baseline, action != .rollback {
@@ -192,7 +259,7 @@ extension Reading where Value == ReadStep {
                 step: Scenario.Step(
                     action: action, load: load.map(\.value), faults: faults.map(\.value),
                     limits: limits, minimumSamples: samples, line: reader.heading.line),
-                references: references)
+                heading: reader.heading, references: references)
         }
     }
 }
@@ -271,21 +338,31 @@ extension Reading where Value == String {
 }
 
 extension Reading where Value == Expectation {
-    /// A verdict or an outcome.
+    /// A verdict, an outcome, or a list of one each.
     fileprivate static var expectation: Reading {
         let words = Expectation.words
-        return Reading(
-            "one of " + words.joined(separator: ", "), example: "pass"
-        ) { node, diagnostics in
-            guard case .scalar(.string(let text), _) = node.content else {
-                diagnostics.expected("one of " + words.joined(separator: ", "), found: node)
+        let word = Reading<String>.string.checkedWord(among: words)
+        return Reading<[String]>.listOrOne(of: word).checked { words in
+            Expectation(words.joined(separator: ", ")) == nil
+                ? Complaint(
+                    "expected a verdict, an outcome, or one of each",
+                    help: "write 'expect: [fail, rolled_back]'")
+                : nil
+        }.map { words in Expectation(words.joined(separator: ", ")) ?? .verdict(.pass) }
+    }
+}
+
+extension Reading where Value == String {
+    fileprivate func checkedWord(among words: [String]) -> Reading<String> {
+        Reading<String>("one of " + words.joined(separator: ", "), example: words.first) {
+            node, diagnostics in
+            guard let text = read(node, reportingTo: diagnostics) else { return nil }
+            guard words.contains(text) else {
+                diagnostics.unknown(
+                    "verdict or outcome", text, at: node.location, among: words)
                 return nil
             }
-            guard let expectation = Expectation(text) else {
-                diagnostics.unknown("verdict or outcome", text, at: node.location, among: words)
-                return nil
-            }
-            return expectation
+            return text
         }
     }
 }

@@ -58,7 +58,7 @@ import Testing
     func corruptCanary(isExpected: Bool) throws {
         let folder = try TemporaryFolder()
         let scenario = try folder.scenario(
-            "corrupt-canary", replacing: isExpected ? [] : [("expect: rolled_back\n", "")])
+            "corrupt-canary", replacing: isExpected ? [] : [("expect: [fail, rolled_back]\n", "")])
         let (ending, verdict) = try Program.play(scenario, in: folder)
         #expect(ending.exitCode == (isExpected ? 0 : 1), "\(ending.errors)")
         #expect(verdict["verdict"] == "fail")
@@ -205,7 +205,7 @@ import Testing
     func controls(defect: String, expected: String) throws {
         let folder = try TemporaryFolder()
         let scenario = try folder.scenario(
-            "corrupt-canary", replacing: [("expect: rolled_back\n", "")],
+            "corrupt-canary", replacing: [("expect: [fail, rolled_back]\n", "")],
             inTopology: [("alter: 1000, on: nats", "\(defect): 1000, on: nats")])
         let (ending, verdict) = try Program.play(scenario, in: folder)
         if defect == "repeat" || defect == "swap" {

@@ -52,7 +52,7 @@ private struct Folder {
             limits: { lost: 3, latency_p50_ratio: 2.5 }
             inconclusive: hold
             load_timeout: 30s
-            drain_timeout: 1s
+            drain_timeout: 3s
             steps:
               - baseline: { load: { pinger: { count: 10, rate: 5, size: 1KB, type: ping } } }
               - parallel_run: { mode: dual }
