@@ -173,3 +173,19 @@ public enum Delivery {
         return check.run()
     }
 }
+
+extension DeliveryCounts {
+    /// Adds the counts of another mesh of the same run.
+    public mutating func add(_ other: DeliveryCounts) {
+        sent += other.sent
+        expected += other.expected
+        delivered += other.delivered
+        dropped += other.dropped
+        inferred += other.inferred
+        if let more = other.acknowledged { acknowledged = (acknowledged ?? 0) + more }
+        for deviation in DeviationCounts.classes {
+            deviations[deviation] += other.deviations[deviation]
+            explained[deviation] += other.explained[deviation]
+        }
+    }
+}

@@ -22,6 +22,17 @@ struct Evidence: Sendable {
         }
     }
 
+    /// Reads and checks, off the pool and off the mesh's actor: both take their time.
+    static func check(
+        _ directory: RunDirectory, in scope: DeliveryScope
+    ) async throws -> (evidence: Evidence, report: DeliveryReport) {
+        let evidence = try await read(directory)
+        let report = try await onDedicatedThread(named: "check") {
+            Delivery.check(evidence.histories, in: scope)
+        }
+        return (evidence, report)
+    }
+
     /// Only what was sent within the times; annotations stay, as they say what they are about.
     func within(_ window: ClosedRange<UInt64>) -> [History] {
         histories.map { history in
@@ -31,18 +42,33 @@ struct Evidence: Sendable {
         }
     }
 
-    /// How many envelopes to or from an agent were delivered over a transport.
-    func delivered(
+    /// How many envelopes an agent sent or was delivered over a transport.
+    func traffic(
         over transport: String, through agent: String, within window: ClosedRange<UInt64>
     ) -> Int {
         histories.reduce(0) { count, history in
             count
                 + history.records.count { record in
-                    record.direction == .delivered && record.lane == .primary
+                    record.lane == .primary && record.agent == agent
                         && record.transport == transport && window.contains(record.sent)
-                        && (record.agent == agent || record.identity.flow.source == agent)
                 }
         }
+    }
+
+    /// Envelopes of the primary lane of which no shadow copy was sent, by agents that record.
+    func unshadowed(by agents: Set<String>, within window: ClosedRange<UInt64>) -> [Identity] {
+        var primary: Set<Identity> = []
+        var shadow: Set<Identity> = []
+        for record in histories.lazy.flatMap(\.records)
+        where record.direction == .sent && window.contains(record.sent)
+            && agents.contains(record.agent)
+        {
+            switch record.lane {
+            case .primary: primary.insert(record.identity)
+            case .shadow: shadow.insert(record.identity)
+            }
+        }
+        return primary.subtracting(shadow).sorted()
     }
 }
 
@@ -59,10 +85,9 @@ extension Mesh {
         var best = -1
         while true {
             await waitUntilQuiet(timeout: timeout)
-            let evidence = try await Evidence.read(place.directory)
             var scope = scope
             scope.window = start...context.clock.now
-            let report = Delivery.check(evidence.histories, in: scope)
+            let (evidence, report) = try await Evidence.check(place.directory, in: scope)
             if report.counts.deviations.lost == 0 || Task.isCancelled { return (evidence, report) }
             if report.counts.delivered > best {
                 best = report.counts.delivered

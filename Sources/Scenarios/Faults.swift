@@ -13,12 +13,20 @@ actor Faults {
         var healed: UInt64?
         /// From when on nothing depended any more on what the fault broke.
         var contained: UInt64?
+        /// The agents whose envelopes it may have touched.
+        var reach: Set<String>
     }
 
     private let mesh: Mesh
     private(set) var records: [Record] = []
     /// What could not be applied: a rehearsal without its fault proves nothing.
-    private(set) var failures: [String] = []
+    private var failures: [String] = []
+
+    /// What could not be applied since the last time this was asked.
+    func takeFailures() -> [String] {
+        defer { failures = [] }
+        return failures
+    }
 
     init(in mesh: Mesh) { self.mesh = mesh }
 
@@ -37,7 +45,9 @@ actor Faults {
         let index = records.count
         let id = "\(fault.kind.rawValue)-\(index + 1)"
         let incarnation = mesh.book.incarnation(of: fault.target)
-        records.append(Record(id: id, fault: fault, started: context.clock.now))
+        records.append(
+            Record(
+                id: id, fault: fault, started: context.clock.now, reach: reach(of: fault.target)))
         context.report("  fault \(id): \(fault.kind.rawValue) \(fault.target)")
         context.note("fault", ["id": .string(id), "target": .string(process)])
         do {
@@ -70,15 +80,37 @@ actor Faults {
 
     /// What each fault reached and when, for the checkers.
     ///
-    /// A fault on an agent touches what goes to or from it; one on a proxy or a server everything.
     var windows: [FaultWindow] {
         records.map { record in
-            let isAgent = mesh.topology.agent(named: record.fault.target) != nil
-            return FaultWindow(
+            FaultWindow(
                 id: record.id, kind: record.fault.kind.rawValue, target: record.fault.target,
                 started: record.started, healed: record.healed ?? record.contained,
-                reach: isAgent ? .agents([record.fault.target]) : .everything)
+                reach: .agents(record.reach))
         }
+    }
+
+    /// A fault on an agent touches what goes to or from it; one on a branch what goes to or from
+    /// the branch's agents; one on a topic proxy its publishers' and subscribers' envelopes; one on a
+    /// server those of agents that are on NATS.
+    private func reach(of target: String) -> Set<String> {
+        let topology = mesh.topology
+        let agents: [Agent]
+        if topology.branch(named: target) != nil {
+            agents = topology.agents.filter { $0.branch == target }
+        } else if let proxy = topology.topicProxies.first(where: { $0.name == target }) {
+            agents = topology.agents.filter { agent in
+                // What a program of the user's publishes or hears, only it knows.
+                agent.kind == nil
+                    || (agent.publishedTopics + agent.subscribedTopics).contains {
+                        proxy.serves($0)
+                    }
+            }
+        } else if topology.server(named: target) != nil {
+            agents = topology.agents.filter { mesh.book.transport(of: $0.name) == .nats }
+        } else {
+            return [target]
+        }
+        return Set(agents.map(\.name))
     }
 
     /// After a rollback: what went wrong for good explains nothing that is sent from now on.

@@ -1,3 +1,4 @@
+internal import Control
 internal import JSON
 internal import Topologies
 internal import Wire
@@ -65,6 +66,9 @@ actor Loads {
                     failures.append("\(agent) ended its load at message \(position) of \(end)")
                     return
                 }
+            } catch ControlError.refused where !mesh.book.isSettled(agent) {
+                // It is being moved: its next incarnation takes the command.
+                continue
             } catch {
                 if Task.isCancelled { return }
                 failures.append("the load of \(agent) ended: \(error)")
@@ -76,6 +80,8 @@ actor Loads {
     private func waitUntilUp(_ agent: String, deadline: ContinuousClock.Instant) async -> Bool {
         while !mesh.book.isSettled(agent) {
             if ContinuousClock.now > deadline || Task.isCancelled { return false }
+            // Who ended for good does not come back; who is only being moved does.
+            if await mesh.breakage != nil, !mesh.book.isMoving(agent) { return false }
             try? await ContinuousClock().sleep(for: .milliseconds(5))
         }
         return true
@@ -83,6 +89,8 @@ actor Loads {
 }
 
 extension MeshBook {
+    func isMoving(_ agent: String) -> Bool { withLock { $0.moving.contains(agent) } }
+
     /// Whether the agent is ready and is not being moved.
     func isSettled(_ agent: String) -> Bool {
         withLock { book in

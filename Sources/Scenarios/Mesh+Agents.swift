@@ -83,7 +83,9 @@ extension Mesh {
         let (transport, state, router, proxies) = book.withLock { book in
             (
                 book.agents[agent.name]?.transport ?? agent.transport,
-                book.agents[agent.name]?.statePath,
+                book.agents[agent.name].flatMap {
+                    $0.stateIncarnation == incarnation ? $0.statePath : nil
+                },
                 book.endpoints[agent.branch]?["router"] ?? "",
                 topology.topicProxies.map { proxy -> Value in
                     let bound = book.endpoints[proxy.name]
@@ -108,7 +110,8 @@ extension Mesh {
         environment["SYNMESH_STATE"] = state
         let launch = agent.launch(on: transport)
         environment.merge(launch?.environment ?? [:]) { _, own in own }
-        var executable = context.programs + "/synmesh-probe"
+        // Without a launch nothing is started: the supervisor says so.
+        var executable = ""
         var arguments: [String] = []
         var directory: String?
         switch launch?.program {

@@ -58,7 +58,11 @@ extension Mesh {
         }
         if !isUp {
             // The other side did not take it: bring it back where it was, which still works.
-            book.withLock { $0.agents[name]?.transport = origin }
+            let next = book.incarnation(of: name) + 1
+            book.withLock { book in
+                book.agents[name]?.transport = origin
+                book.agents[name]?.stateIncarnation = next
+            }
             do {
                 try await respawn(agent)
             } catch {
@@ -145,6 +149,7 @@ extension Mesh {
         book.withLock { book in
             book.agents[agent.name]?.transport = target
             book.agents[agent.name]?.statePath = statePath
+            book.agents[agent.name]?.stateIncarnation = next
         }
     }
 

@@ -98,14 +98,20 @@ extension Mesh {
             role = "branch"
         } else if topology.topicProxies.contains(where: { $0.name == part }) {
             role = "topics"
-        } else if topology.agent(named: part) != nil {
-            role = "agent"
         } else {
-            return
+            role = "agent"
         }
+        let (agent, server) = (topology.agent(named: part), servers[part])
         Task {
             do {
-                try await self.waitUntilReady(part, role: role, incarnation: incarnation)
+                if let server {
+                    try await server.waitUntilReady()
+                    self.book.withLock { $0.ready[part] = incarnation }
+                } else if let agent {
+                    try await self.waitUntilUp(agent, incarnation: incarnation)
+                } else {
+                    try await self.waitUntilReady(part, role: role, incarnation: incarnation)
+                }
                 if let branch = self.topology.branch(named: part), !branch.links.isEmpty {
                     try await self.link(branch)
                 }

@@ -22,6 +22,8 @@ actor Mesh {
     private var watcher: Task<Void, Never>?
     /// Why the mesh cannot carry what it should any more: a part ended and does not come back.
     private(set) var breakage: String?
+    /// Ends that nobody asked for and no fault explains.
+    private(set) var crashes: [ExitReport] = []
     private var breakageWaiters: [CheckedContinuation<Void, Never>] = []
     /// Raised with every move, so that late words of an earlier one are known as such.
     var routeEpoch: UInt64 = 0
@@ -36,6 +38,7 @@ actor Mesh {
         self.place = place
         self.context = context
         try place.directory.create()
+        for path in topology.socketPaths { try context.manifest.append(path) }
         let name = place.label.isEmpty ? "control" : place.label
         control = try ControlServer(endpoint: "ipc://\(context.runtime)/\(name)")
         book.withLock { book in
@@ -102,9 +105,6 @@ actor Mesh {
 
     func remember(port: UInt16) { ports.insert(port) }
 
-    /// Forgets a breakage that a rollback has dealt with.
-    func forgetBreakage() { breakage = nil }
-
     private func heed(_ event: ProcessEvent) {
         switch event {
         case .started(let running):
@@ -129,7 +129,10 @@ actor Mesh {
             forget(part, incarnation: report.incarnation)
             if report.attribution != .us {
                 context.report("  \(report.description)")
-                if restartPolicy(of: part) == .never { declareBroken(because: report.description) }
+                if case .fault = report.attribution {} else { crashes.append(report) }
+                let policy = restartPolicy(of: part)
+                let isFinal = policy == .never || policy == .onFailure && !report.isFailure
+                if isFinal { declareBroken(because: report.description) }
             }
         case .givenUp(let name, let reason):
             guard place.part(name) != nil else { return }
@@ -173,6 +176,8 @@ final class MeshBook: Sendable {
         var transport: Transport
         /// The handover state for the next incarnation, as a file's path.
         var statePath: String?
+        /// Which incarnation that is: a later one, after a crash, must not believe old marks.
+        var stateIncarnation: UInt32 = 0
         var routeEpoch: UInt64 = 0
     }
 

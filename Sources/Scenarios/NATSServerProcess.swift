@@ -60,7 +60,8 @@ final class NATSServerProcess: Sendable {
             showsOnConsole: context.options.showsOutput, restart: server.restart.supervision)
     }
 
-    private func waitUntilReady() async throws {
+    /// Waits until the process that runs now has answered under our name.
+    func waitUntilReady() async throws {
         let deadline = ContinuousClock.now + .seconds(15)
         var reason = "it wrote no ports file"
         while ContinuousClock.now < deadline {

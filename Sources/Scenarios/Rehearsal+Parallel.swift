@@ -15,12 +15,31 @@ extension Rehearsal {
             try await self.shadow("listen")
             try await self.shadow("send")
         } comparing: { _ in
-            try await self.shadow("quiet")
-            let report = try await self.compareLanes(since: started)
-            try await self.shadow("close")
-            self.add(report)
-            return report
+            do {
+                try await self.shadow("quiet")
+                let report = try await self.compareLanes(since: started)
+                try await self.shadow("close")
+                self.add(report)
+                try await self.expectShadows(since: started)
+                return report
+            } catch {
+                // However it ended, no agent goes on duplicating.
+                try? await self.shadow("close")
+                throw error
+            }
         }
+    }
+
+    /// What has no shadow copy was not compared, and would not go over NATS either.
+    private func expectShadows(since started: UInt64) async throws {
+        let mesh = try await runningMesh().mesh
+        let evidence = try await Evidence.read(mesh.place.directory)
+        let missing = evidence.unshadowed(
+            by: Set(mesh.speaking.map(\.name)), within: started...context.clock.now)
+        guard let first = missing.first else { return }
+        throw MoveFailure(
+            reason: "\(missing.count) envelopes could not go over the other transport as well, "
+                + "the first is \(first)")
     }
 
     private func shadow(_ phase: String) async throws {
@@ -55,7 +74,8 @@ extension Rehearsal {
             } else if progressed.duration(to: clock.now) > scenario.drainTimeout {
                 return report
             }
-            try await clock.sleep(for: .milliseconds(20))
+            if Task.isCancelled { return report }
+            try? await clock.sleep(for: .milliseconds(20))
         }
     }
 
@@ -89,7 +109,7 @@ extension Rehearsal {
         for mesh in sides {
             settled.append(
                 try await mesh.settle(
-                    since: started, scope: await scope(), timeout: scenario.drainTimeout))
+                    since: started, scope: plainScope, timeout: scenario.drainTimeout))
         }
         for mesh in sides {
             if let breakage = await mesh.breakage { failures.append(breakage) }

@@ -69,10 +69,9 @@ extension Rehearsal {
         context.report(
             "  \(agent) \(result.report.from) -> \(result.report.to): \(result.report.outcome)"
                 + ", window \(result.report.windowMilliseconds) ms")
-        if target == .nats, result.isDone { moved.append(agent) }
-        if target == .zmq, mesh.book.transport(of: agent) == .zmq {
-            moved.removeAll { $0 == agent }
-        }
+        // Where it is counts, not where it was to go: a move that failed half-way is one to undo.
+        moved.removeAll { $0 == agent }
+        if mesh.book.transport(of: agent) == .nats { moved.append(agent) }
         guard result.isDone else {
             throw MoveFailure(
                 reason: "\(agent) could not be moved: \(result.report.failedStep ?? "") "
@@ -92,7 +91,9 @@ extension Rehearsal {
                 failures.append(failure.reason)
             }
         }
-        await faults?.contain()
+        hasCutOver = false
+        hasRolledBack = true
+        if moved.isEmpty { await faults?.contain() }
         rollbackMilliseconds = began.duration(to: clock.now).wholeMilliseconds
         context.note("rolled_back", ["ms": Value(rollbackMilliseconds ?? 0)])
         if !failures.isEmpty {
@@ -110,6 +111,8 @@ extension Rehearsal {
         var name: String
         /// Too little traffic through this agent on NATS makes the verdict inconclusive.
         var agent: String?
+        /// The step's faults, by their numbers in the run.
+        var faults: Range<Int>
     }
 
     /// One stretch under load: the first third while `change` happens, the rest after it, then
@@ -121,6 +124,7 @@ extension Rehearsal {
     ) async throws -> StepVerdict {
         let (mesh, loads, faults) = try await runningMesh()
         let started = context.clock.now
+        let faultsBefore = await faults.records.count
         async let faultsPlayed: Void = faults.play(step.faults)
         // A parallel run is about every envelope of its load: the shadow is on before the first.
         let early = step.action == .dual ? 0 : 1
@@ -153,8 +157,10 @@ extension Rehearsal {
         await rest.value
         await faultsPlayed
         return try await judge(
-            Stage(step: step, name: name, agent: agent), since: started, broken: broken,
-            comparing: compare)
+            Stage(
+                step: step, name: name, agent: agent,
+                faults: faultsBefore..<(await faults.records.count)), since: started,
+            broken: broken, comparing: compare)
     }
 
     private func judge(
@@ -167,22 +173,36 @@ extension Rehearsal {
             since: started, scope: await scope(), timeout: scenario.drainTimeout)
         let window = started...context.clock.now
         results.append((stage.name, await mesh.results()))
-        let comparison = try await compare(evidence)
+        var verdicts: [StepVerdict] = []
+        var comparison: ComparisonReport?
+        do {
+            comparison = try await compare(evidence)
+        } catch let failure as MoveFailure {
+            verdicts.append(StepVerdict(.inconclusive, reason: failure.reason.asSentence))
+        }
         let isDual = step.action == .dual
-        let latency = Latency.measure(
+        self.latency = Latency.measure(
             evidence.histories, window: isDual ? window : nil, lane: isDual ? nil : .primary)
-        self.latency = latency
-        var verdicts = [
+        let latency = Latency.measure(
+            evidence.histories, window: window, lane: isDual ? nil : .primary)
+        // A ratio needs both: a step with one transport alone has nothing to compare.
+        let hasBoth = ["zmq", "nats"].allSatisfy { latency.transports[$0] != nil }
+        verdicts.append(
             StepVerdict.checking("delivery") {
                 (step.limits ?? scenario.limits).judge(
-                    delivery: report, comparison: comparison, latency: latency,
+                    delivery: report, comparison: comparison, latency: hasBoth ? latency : nil,
                     minimumSamples: step.minimumSamples)
-            }
-        ]
+            })
+        for record in await faults.records[stage.faults] where report.touched[record.id] ?? 0 == 0 {
+            verdicts.append(
+                StepVerdict(
+                    .inconclusive,
+                    reason: "The fault \(record.id) on \(record.fault.target) touched nothing."))
+        }
         if let broken {
             verdicts.insert(StepVerdict(.fail, reason: broken.asSentence), at: 0)
         } else if let agent = stage.agent,
-            evidence.delivered(over: "nats", through: agent, within: window)
+            evidence.traffic(over: "nats", through: agent, within: window)
                 < step.minimumSamples
         {
             verdicts.append(
@@ -192,7 +212,9 @@ extension Rehearsal {
         verdicts += await loads.takeFailures().map {
             StepVerdict(broken == nil ? .inconclusive : .fail, reason: $0.asSentence)
         }
-        verdicts += await faults.failures.map { StepVerdict(.inconclusive, reason: $0.asSentence) }
+        verdicts += await faults.takeFailures().map {
+            StepVerdict(.inconclusive, reason: $0.asSentence)
+        }
         return add(
             .composed(of: verdicts), named: stage.name, kind: step.action.kind, started: started)
     }
@@ -214,7 +236,14 @@ extension Rehearsal {
     }
 
     func scope() async -> DeliveryScope {
-        var scope = DeliveryScope(faults: await faults?.windows ?? [])
+        var scope = plainScope
+        scope.faults = await faults?.windows ?? []
+        return scope
+    }
+
+    /// Without faults, as in a twin's meshes.
+    var plainScope: DeliveryScope {
+        var scope = DeliveryScope()
         scope.proxies = Set(topology.branches.map(\.name) + topology.topicProxies.map(\.name))
         scope.observed = Set(topology.agents.filter { $0.kind != nil }.map(\.name))
         return scope

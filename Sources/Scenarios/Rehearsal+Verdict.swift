@@ -16,9 +16,9 @@ extension Rehearsal {
             ports.formUnion(await mesh.ports)
             await mesh.stop()
         }
-        let stopped = await context.supervisor.stopAll(grace: .seconds(2))
-        for exit in stopped.exits where exit.isFailure && exit.attribution == .itself {
-            notes.append(Finding(.warning, .evidence, reason: exit.description))
+        _ = await context.supervisor.stopAll(grace: .seconds(2))
+        for crash in await mesh?.crashes ?? [] {
+            notes.append(Finding(.warning, .evidence, reason: crash.description))
         }
         var verdict = Verdict(
             scenario: scenario.name, topology: topology.name, run: context.run,
@@ -51,41 +51,36 @@ extension Rehearsal {
     /// Judges all envelopes of the run at once: a loss between two steps is a loss too.
     private func judgeWhole(into verdict: inout Verdict) async throws -> [StepVerdict] {
         var verdicts: [StepVerdict] = []
-        let report: DeliveryReport?
+        var reports = twins
         if let mesh {
-            let evidence = try await Evidence.read(mesh.place.directory)
-            report = Delivery.check(evidence.histories, in: await scope())
-        } else {
-            report = twins.first
+            let (_, report) = try await Evidence.check(mesh.place.directory, in: await scope())
+            reports.append(report)
+            verdict.faults = await faults?.reports(touched: report.touched) ?? []
+            verdicts.append(
+                StepVerdict.checking("delivery of the whole run") {
+                    wholeLimits.judge(delivery: report)
+                })
         }
-        if let report {
-            verdict.add(report)
+        for report in reports {
             // What a damaged history no longer says cannot be judged, so it cannot pass.
             verdicts += report.notes.map { StepVerdict(.inconclusive, reason: $0.asSentence) }
-            verdict.faults = await faults?.reports(touched: report.touched) ?? []
-            if mesh != nil {
-                verdicts.append(
-                    StepVerdict.checking("delivery of the whole run") {
-                        wholeLimits.judge(delivery: report)
-                    })
-            }
+            let before = verdict.delivery
+            verdict.add(report)
+            if let before { verdict.delivery?.add(before) }
         }
         for comparison in comparisons { verdict.add(comparison) }
         return verdicts
     }
 
-    /// What any step allows, the whole run allows.
+    /// What all steps allow together, the whole run allows.
     private var wholeLimits: Limits {
-        var limits = scenario.limits
-        for step in scenario.steps {
-            guard let own = step.limits else { continue }
-            for deviation in Limits.classes {
-                guard let allowed = limits[deviation] else { continue }
-                limits[deviation] = own[deviation].map { max(allowed, $0) }
+        var limits = Limits.zero
+        for deviation in Limits.classes {
+            limits[deviation] = scenario.steps.reduce(0) { sum, step in
+                sum.addingReportingOverflow((step.limits ?? scenario.limits)[deviation] ?? 0)
+                    .partialValue
             }
         }
-        limits.latencyP50Ratio = nil
-        limits.latencyP99Ratio = nil
         return limits
     }
 
@@ -100,15 +95,21 @@ extension Rehearsal {
         let directories = ["", "/twin-zmq", "/twin-nats"].map {
             RunDirectory(context.directory.path + $0)
         }
-        do {
-            try await onDedicatedThread(named: "seal") {
-                for directory in directories {
-                    for path in try directory.histories() { try HistorySealer.seal(path: path) }
+        let failures = try? await onDedicatedThread(named: "seal") {
+            var failures: [String] = []
+            for directory in directories {
+                for path in try directory.histories() {
+                    do throws(HistoryError) {
+                        try HistorySealer.seal(path: path)
+                    } catch {
+                        failures.append(error.description)
+                    }
                 }
             }
-            return []
-        } catch {
-            return [StepVerdict(.inconclusive, reason: "A history could not be sealed: \(error).")]
+            return failures
+        }
+        return (failures ?? ["the histories could not be listed"]).map {
+            StepVerdict(.inconclusive, reason: "A history could not be sealed: \($0.asSentence)")
         }
     }
 
@@ -116,7 +117,7 @@ extension Rehearsal {
     private func certify(into verdict: inout Verdict) async -> Leaks {
         context.removeRuntimeFolder()
         let certificate = await context.supervisor.certificate(
-            paths: [context.runtime], ports: ports.sorted())
+            paths: [context.runtime] + topology.removeSockets(), ports: ports.sorted())
         if !certificate.isClean {
             verdict.findings.append(
                 Finding(.error, .evidence, reason: "left behind: \(certificate)"))
@@ -129,7 +130,7 @@ extension Rehearsal {
 
     private func write(_ verdict: Verdict) throws {
         try context.write(verdict.json.canonical + "\n", to: "verdict.json")
-        try context.write(JUnit(verdict).xml, to: "junit.xml")
+        try context.write(JUnit(verdict, limits: scenario.limits).xml, to: "junit.xml")
         let results = results.map { step, agents -> Value in
             ["step": .string(step), "agents": .object(agents)]
         }

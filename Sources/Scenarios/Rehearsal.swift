@@ -30,6 +30,7 @@ public actor Rehearsal {
     /// What each agent said of its work at the end of each step.
     var results: [(step: String, agents: [String: Value])] = []
     var hasCutOver = false
+    var hasRolledBack = false
     private var isAborted = false
 
     /// The run's directory.
@@ -80,10 +81,10 @@ public actor Rehearsal {
             if outcome == .completed {
                 if isAborted {
                     outcome = .aborted
+                } else if hasRolledBack {
+                    outcome = moved.isEmpty ? .rolledBack : .held
                 } else if hasCutOver {
                     outcome = .promoted
-                } else if scenario.steps.last?.action == .rollback {
-                    outcome = .rolledBack
                 }
             }
             return try await finish(outcome)
@@ -120,7 +121,8 @@ public actor Rehearsal {
                     notes.append(Finding(.error, .evidence, reason: failure.reason))
                 }
             }
-            return rollbackMilliseconds == nil ? .aborted : .rolledBack
+            guard moved.isEmpty else { return .held }
+            return hasRolledBack ? .rolledBack : .aborted
         }
     }
 

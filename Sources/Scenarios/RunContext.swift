@@ -78,9 +78,11 @@ struct RunContext: Sendable {
         manifest = guardian.manifest
         programs = Self.programsFolder()
         do {
-            directory = RunDirectory("\(options.logs)/\(name)/\(run)")
+            // Absolute, since a program of the user's runs in another folder.
+            let logs = URL(filePath: options.logs).standardizedFileURL.path
+            directory = RunDirectory("\(logs)/\(name)/\(run)")
             try directory.create()
-            try Self.pointLatest(to: run, in: "\(options.logs)/\(name)")
+            try Self.pointLatest(to: run, in: "\(logs)/\(name)")
             runtime = try Self.makeRuntimeFolder(run: run, manifest: guardian.manifest)
             events = try EventLog(path: directory.eventsPath, clock: clock)
             supervisor = try ProcessSupervisor(

@@ -1,0 +1,21 @@
+internal import Foundation
+internal import Topologies
+
+/// Sockets that a topology places outside of the run's own folder.
+extension Topology {
+    var socketPaths: [String] {
+        let endpoints =
+            branches.map(\.endpoint) + topicProxies.flatMap { [$0.publish, $0.subscribe] }
+        return endpoints.compactMap { endpoint in
+            guard case .ipc(let path)? = endpoint, path.hasPrefix("/") else { return nil }
+            return path
+        }
+    }
+
+    /// Removes them, as their processes have ended, and returns their paths.
+    func removeSockets() -> [String] {
+        // What cannot be removed shows in the certificate.
+        for path in socketPaths { try? FileManager.default.removeItem(atPath: path) }
+        return socketPaths
+    }
+}
