@@ -309,19 +309,34 @@ import Wire
         #expect(
             names(json["leaks"]) == ["files", "ports", "processes", "segments", "sockets"])
         #expect(json["started"]?.string == "2026-01-31T12:00:00.123Z")
-        #expect(json["as_expected"] == true)
+        // It left a file behind.
+        #expect(json["as_expected"] == false)
     }
 
     @Test("Exit code 0 means as expected, whatever that is")
     func exitCode() {
         var verdict = Self.full()
+        #expect(verdict.exitCode == 1, "what was left behind is never expected")
+        verdict.leaks = Leaks()
         #expect(verdict.exitCode == 0)
+        verdict.expect = .both(verdict.verdict, verdict.outcome)
+        #expect(verdict.exitCode == 0)
+        verdict.expect = .both(.pass, verdict.outcome)
+        #expect(verdict.exitCode == 1)
         verdict.expect = .verdict(.pass)
         #expect(verdict.exitCode == 1)
         verdict.expect = .verdict(.fail)
         #expect(verdict.exitCode == 0)
         verdict.verdict = .inconclusive
         #expect(verdict.exitCode == 1)
+        for outcome in [Outcome.completed, .promoted] {
+            verdict.outcome = outcome
+            verdict.expect = .outcome(outcome)
+            #expect(verdict.exitCode == 1, "what did not pass is not \(outcome.rawValue)")
+            verdict.verdict = .pass
+            #expect(verdict.exitCode == 0)
+            verdict.verdict = .inconclusive
+        }
     }
 
     @Test(

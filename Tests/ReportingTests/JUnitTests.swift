@@ -45,10 +45,11 @@ import Testing
     func wellFormed() throws {
         var expected = Verdicts.broken()
         expected.expect = .outcome(.rolledBack)
+        expected.leaks = Leaks()
         let wanted: [(Verdict, String)] = [
             (Verdicts.promoted(), "testsuites 16 0 0 0\n16 0 0 0\n"),
             (Verdicts.broken(), "testsuites 16 9 1 0\n16 9 1 0\n"),
-            (expected, "testsuites 16 1 0 8\n16 1 0 8\n"),
+            (expected, "testsuites 16 0 0 8\n16 0 0 8\n"),
             (Verdicts.inconclusive(), "testsuites 2 0 0 0\n2 0 0 0\n"),
         ]
         for (verdict, counts) in wanted {
