@@ -175,6 +175,8 @@ extension BranchProxy {
             let result = try zeroMQ { () throws(ZeroMQError) in try router.send(frames) }
             guard result == .sent else {
                 peer.isReachable = result == .wouldBlock
+                // Who comes back is another incarnation, and a last marker is not meant for it.
+                if !peer.isReachable { peer.outlet.removeOwn() }
                 blocked[ObjectIdentifier(peer)] = peer
                 return
             }

@@ -75,6 +75,8 @@ extension Socket {
 final class Dealer {
     let name: String
     var socket: Socket
+    /// What came before the answer to the hello.
+    private var early: [Envelope] = []
 
     init(_ name: String, at endpoint: String?, in context: Context) throws {
         self.name = name
@@ -104,8 +106,12 @@ final class Dealer {
     func attach(window: Int? = nil, incarnation: Int = 1) throws {
         let window = window.map { #","window":\#($0)"# } ?? ""
         try sendToProxy(.hello, #"{"incarnation":\#(incarnation)\#(window)}"#)
-        let answer = try receive()
-        #expect(answer.kind == .hello)
+        // What waited for the name may come first, as soon as the connection is there.
+        while true {
+            let envelope = try receiveNext()
+            if envelope.kind == .hello { return }
+            early.append(envelope)
+        }
     }
 
     func frames(within timeout: Duration = patience) throws -> [[UInt8]]? {
@@ -113,6 +119,10 @@ final class Dealer {
     }
 
     func receive() throws -> Envelope {
+        early.isEmpty ? try receiveNext() : early.removeFirst()
+    }
+
+    private func receiveNext() throws -> Envelope {
         guard let frames = try frames() else { throw NotInTime(what: "an envelope for \(name)") }
         try #require(frames.count == 2)
         return try Envelope(header: frames[0], content: frames[1])
