@@ -76,7 +76,7 @@ final class Dealer {
     let name: String
     var socket: Socket
     /// What came before the answer to the hello.
-    private var early: [Envelope] = []
+    private var early: [[[UInt8]]] = []
 
     init(_ name: String, at endpoint: String?, in context: Context) throws {
         self.name = name
@@ -108,21 +108,21 @@ final class Dealer {
         try sendToProxy(.hello, #"{"incarnation":\#(incarnation)\#(window)}"#)
         // What waited for the name may come first, as soon as the connection is there.
         while true {
-            let envelope = try receiveNext()
-            if envelope.kind == .hello { return }
-            early.append(envelope)
+            guard let frames = try socket.frames(within: patience) else {
+                throw NotInTime(what: "an answer to the hello of \(name)")
+            }
+            if frames.count == 2, try Envelope(header: frames[0], content: []).kind == .hello {
+                return
+            }
+            early.append(frames)
         }
     }
 
     func frames(within timeout: Duration = patience) throws -> [[UInt8]]? {
-        try socket.frames(within: timeout)
+        early.isEmpty ? try socket.frames(within: timeout) : early.removeFirst()
     }
 
     func receive() throws -> Envelope {
-        early.isEmpty ? try receiveNext() : early.removeFirst()
-    }
-
-    private func receiveNext() throws -> Envelope {
         guard let frames = try frames() else { throw NotInTime(what: "an envelope for \(name)") }
         try #require(frames.count == 2)
         return try Envelope(header: frames[0], content: frames[1])
