@@ -8,9 +8,9 @@ public final class Outbox {
     private let transport: any AgentTransport
     /// Whether the last send waited in vain.
     ///
-    /// Until there is room again, the next ones fail at once:
-    /// an agent whose broker died must not wait once for each of a thousand answers.
-    private var isBlocked = false
+    /// Until one succeeds, the next ones fail at once, each on record as sent and dropped: an agent
+    /// whose broker died must not wait once for each of a thousand answers.
+    private(set) var isBlocked = false
     /// Envelopes that could not be sent.
     public private(set) var failed: UInt64 = 0
 
@@ -34,23 +34,21 @@ public final class Outbox {
         to destination: Address, type: String, content: [UInt8],
         encoding: Envelope.ContentEncoding, cause: Identity? = nil
     ) throws(MessagingError) -> Identity {
-        if isBlocked {
-            guard hasRoom(for: destination) else {
-                failed += 1
-                throw MessagingError(
-                    .send(destination, type: type), .noRoom(waited: .zero))
-            }
-            isBlocked = false
-        }
+        let patience: Duration? = isBlocked ? .zero : nil
         do throws(MessagingError) {
-            switch destination {
-            case .agent(let name):
-                return try client.send(
-                    to: name, type: type, content: content, encoding: encoding, cause: cause)
-            case .topic(let topic):
-                return try client.publish(
-                    topic: topic, type: type, content: content, encoding: encoding, cause: cause)
-            }
+            let identity =
+                switch destination {
+                case .agent(let name):
+                    try client.send(
+                        to: name, type: type, content: content, encoding: encoding, cause: cause,
+                        patience: patience)
+                case .topic(let topic):
+                    try client.publish(
+                        topic: topic, type: type, content: content, encoding: encoding,
+                        cause: cause, patience: patience)
+                }
+            isBlocked = false
+            return identity
         } catch {
             failed += 1
             if case .noRoom = error.reason { isBlocked = true }

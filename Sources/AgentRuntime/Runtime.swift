@@ -180,7 +180,7 @@ final class Runtime {
         for _ in 0..<Self.messagesPerTurn {
             guard let envelope = try client.receive(timeout: .zero) else { return }
             try handle(envelope)
-            if environment.clock.now >= end || !outbox.isConnected { return }
+            if environment.clock.now >= end || !outbox.isConnected || outbox.isBlocked { return }
         }
     }
 
@@ -202,6 +202,8 @@ final class Runtime {
                     now < end, outbox.isConnected
                 else { break }
                 try send(load)
+                // One attempt a turn, until there is room.
+                if outbox.isBlocked { break }
             }
         }
     }

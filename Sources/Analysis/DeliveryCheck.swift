@@ -58,14 +58,23 @@ struct DeliveryCheck {
                 continue
             }
             let sent = uniqueSent(entries.sent, of: key)
-            let counted = sent.count { isInWindow($0.sent) }
-            report.counts.sent += counted
+            report.counts.sent += sent.count { isInWindow($0.sent) }
             var legs: [String: Leg] = [:]
             switch key.flow.destination {
             case .agent(let name) where index.observed.contains(name):
                 legs[name] = Leg(
                     stream: key, receiver: name, subscription: nil, isAddressed: true)
-            case .agent: report.unobserved += counted
+            case .agent(let name):
+                // Whether it arrived nobody saw; that it was dropped, somebody said.
+                let leg = Leg(stream: key, receiver: name, subscription: nil, isAddressed: true)
+                for entry in sent where isInWindow(entry.sent) {
+                    guard index.drops[leg.identity(entry.sequence)] != nil else {
+                        report.unobserved += 1
+                        continue
+                    }
+                    report.counts.expected += 1
+                    absent(entry, leg, isTail: false)
+                }
             case .topic(let topic):
                 let known = subscribers[topic] ?? index.subscribers(of: topic)
                 subscribers[topic] = known

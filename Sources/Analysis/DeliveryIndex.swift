@@ -79,6 +79,8 @@ struct DeliveryIndex {
             recorders.insert(history.process)
         }
         observed.formUnion(recorders)
+        // What it was subscribed to stands in the file that is missing.
+        notes += scope.observed.subtracting(recorders).sorted().map { "\($0): no history" }
         for (index, history) in histories.enumerated() {
             addRecords(of: history, at: index, recorders: recorders, proxies: scope.proxies)
             notes += history.notes.map { "\(history.process): \($0)" }

@@ -133,18 +133,20 @@ public final class AgentClient {
     ///   - content: The content; arrives as it is.
     ///   - encoding: How the content is to be read.
     ///   - cause: The envelope that this one answers.
+    ///   - patience: The longest wait for room; nil is the option `sendTimeout`.
     /// - Returns: The envelope's identity.
     /// - Throws: `MessagingError`: refused before it got an identity (`.oversize`, `.illegalName`),
     ///   or recorded as sent and then dropped (`.noRoom` and others), which is annotated.
     @discardableResult
     public func send(
         to agent: String, type: String, content: [UInt8],
-        encoding: Envelope.ContentEncoding = .binary, cause: Identity? = nil
+        encoding: Envelope.ContentEncoding = .binary, cause: Identity? = nil,
+        patience: Duration? = nil
     ) throws(MessagingError) -> Identity {
         guard Names.isLegal(agent) else {
             throw MessagingError(.send(.agent(agent), type: type), .illegalName(agent))
         }
-        return try post(to: .agent(agent), type, content, encoding, cause)
+        return try post(to: .agent(agent), type, content, encoding, cause, patience)
     }
 
     /// Publishes to a topic.
@@ -155,22 +157,24 @@ public final class AgentClient {
     ///   - content: The content; arrives as it is.
     ///   - encoding: How the content is to be read.
     ///   - cause: The envelope that this one answers.
+    ///   - patience: The longest wait for room; nil is the option `sendTimeout`.
     /// - Returns: The envelope's identity.
     /// - Throws: `MessagingError`, as `send` does.
     @discardableResult
     public func publish(
         topic: String, type: String, content: [UInt8],
-        encoding: Envelope.ContentEncoding = .binary, cause: Identity? = nil
+        encoding: Envelope.ContentEncoding = .binary, cause: Identity? = nil,
+        patience: Duration? = nil
     ) throws(MessagingError) -> Identity {
         guard Names.isLegalTopic(topic) else {
             throw MessagingError(.send(.topic(topic), type: type), .illegalName(topic))
         }
-        return try post(to: .topic(topic), type, content, encoding, cause)
+        return try post(to: .topic(topic), type, content, encoding, cause, patience)
     }
 
     private func post(
         to destination: Address, _ type: String, _ content: [UInt8],
-        _ encoding: Envelope.ContentEncoding, _ cause: Identity?
+        _ encoding: Envelope.ContentEncoding, _ cause: Identity?, _ patience: Duration?
     ) throws(MessagingError) -> Identity {
         let attempt = MessagingError.Attempt.send(destination, type: type)
         guard Names.isLegal(type) else { throw MessagingError(attempt, .illegalName(type)) }
@@ -187,19 +191,22 @@ public final class AgentClient {
         counts.sent[destination, default: 0] += 1
         duplicate(envelope)
         try tellGaps(to: destination)
-        for copy in primaryDefects.apply(envelope, at: clock.now) { try transmit(copy) }
+        for copy in primaryDefects.apply(envelope, at: clock.now) {
+            try transmit(copy, patience: patience)
+        }
         return envelope.identity
     }
 
     /// Sends, and goes on receiving while there is no room.
-    func transmit(_ envelope: Envelope) throws(MessagingError) {
+    func transmit(_ envelope: Envelope, patience: Duration? = nil) throws(MessagingError) {
         let attempt = MessagingError.Attempt.send(envelope.destination, type: envelope.type)
-        let end = clock.now + options.sendTimeout.nanoseconds
+        let patience = patience ?? options.sendTimeout
+        let end = clock.now + patience.nanoseconds
         do throws(MessagingError) {
             while try !transport.send(envelope) {
                 let now = clock.now
                 guard now < end else {
-                    throw MessagingError(attempt, .noRoom(waited: options.sendTimeout))
+                    throw MessagingError(attempt, .noRoom(waited: patience))
                 }
                 let outbound = transport.outboundItems(to: envelope.destination)
                 // Where nothing tells that there is room, look again soon.
@@ -274,10 +281,11 @@ public final class AgentClient {
         try annotate(.unsubscribed(agent: name, topic: topic, at: clock.now))
         try transport.unsubscribe(from: topic)
         let others = subscriptions
-        receiver.rebase { flowTopic in
+        let outcomes = receiver.rebase { flowTopic in
             Names.topic(flowTopic, isUnder: topic)
                 && !others.contains { Names.topic(flowTopic, isUnder: $0) }
         }
+        try apply(outcomes)
     }
 
     func record(

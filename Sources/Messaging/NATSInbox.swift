@@ -8,6 +8,7 @@ final class NATSInbox: Sendable {
     private struct State {
         var messages: Deque<Message> = []
         var isClosed = false
+        var lost: Int64 = 0
     }
 
     /// Readable while something waits.
@@ -43,6 +44,20 @@ final class NATSInbox: Sendable {
         if isLeft { wakeUp.signal() }
         if wasFull { space.signal() }
         return message
+    }
+
+    /// The library dropped this many, since too many waited.
+    func addLost(_ count: Int64) {
+        state.withLock { $0.lost += count }
+        wakeUp.signal()
+    }
+
+    /// How many were dropped since this was asked last.
+    func takeLost() -> Int64 {
+        state.withLock { state in
+            defer { state.lost = 0 }
+            return state.lost
+        }
     }
 
     var isEmpty: Bool { state.withLock { $0.messages.isEmpty } }
@@ -94,11 +109,15 @@ final class NATSReader: Sendable {
     }
 
     private func fetch() {
+        var dropped: Int64 = 0
         while true {
             do throws(NATSError) {
                 if let message = try subscription.next(timeout: .seconds(1)) {
                     inbox.push(message)
                     pushed.add(1, ordering: .releasing)
+                } else if subscription.dropped > dropped {
+                    inbox.addLost(subscription.dropped - dropped)
+                    dropped = subscription.dropped
                 }
             } catch {
                 // Ended by `stop`, a drain that is complete, or a connection closed for good.

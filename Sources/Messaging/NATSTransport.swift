@@ -107,8 +107,9 @@ public final class NATSTransport: AgentTransport {
     /// The next message that a reader fetched.
     public func receive() throws(MessagingError) -> Inbound? {
         if let ticket = confirmed.popLast() { return .confirmed(ticket: ticket) }
-        guard let message = inbox.pop() else { return nil }
-        return decode(message)
+        if let message = inbox.pop() { return decode(message) }
+        let lost = inbox.takeLost()
+        return lost > 0 ? .malformed("NATS: \(lost) messages lost, too many waited") : nil
     }
 
     private func decode(_ message: Message) -> Inbound {
@@ -204,10 +205,12 @@ public final class NATSTransport: AgentTransport {
     /// A server that is away sends nothing more: then what had arrived is all there will be, and an
     /// agent that leaves a dead server does not wait for its answer.
     public var isInboundDrained: Bool {
-        guard isDraining, inbox.isEmpty else { return false }
-        return drainingReaders.allSatisfy { reader in
+        guard isDraining else { return false }
+        let isAllFetched = drainingReaders.allSatisfy { reader in
             reader.isEnded || !connection.isConnected && reader.isIdle
         }
+        // Looked at last: a reader's last message may come between the two.
+        return isAllFetched && inbox.isEmpty
     }
 
     /// Flushes: then the server has everything.

@@ -190,19 +190,25 @@ public struct Receiver: Sendable {
         flows[Key(flow: flow, incarnation: incarnation)]?.next ?? 1
     }
 
-    /// Topic flows for which `isLeft` is true begin anew with what comes next: what is published
-    /// while nobody is subscribed is not missing.
-    public mutating func rebase(where isLeft: (_ topic: String) -> Bool) {
-        for (key, var state) in flows {
-            guard case .topic(let topic) = key.flow.destination, isLeft(topic) else { continue }
-            heldCount -= state.held.count
-            heldBytes -= state.held.reduce(0) { $0 + ($1.arrival?.envelope.content.count ?? 0) }
-            state.held.removeAll()
-            state.arrivals.removeAll()
+    /// Topic flows for which `isLeft` is true begin anew with what comes next.
+    ///
+    /// What is published while nobody is subscribed is not missing, and what is held of them waits
+    /// no longer: it is handed out.
+    public mutating func rebase(where isLeft: (_ topic: String) -> Bool) -> [Outcome] {
+        var outcomes: [Outcome] = []
+        let order = flows.keys.sorted { ($0.flow, $0.incarnation) < ($1.flow, $1.incarnation) }
+        for key in order {
+            guard case .topic(let topic) = key.flow.destination, isLeft(topic),
+                var state = flows.removeValue(forKey: key)
+            else { continue }
+            while !state.held.isEmpty {
+                giveUp(&state, key, reason: "the subscription ended", into: &outcomes)
+            }
             state.isRebased = true
+            note(state, key)
             flows[key] = state
-            waiting.remove(key)
         }
+        return outcomes
     }
 
     private func fresh(_ key: Key, first: UInt64, at now: UInt64) -> FlowState {

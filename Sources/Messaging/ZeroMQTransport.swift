@@ -209,6 +209,8 @@ public final class ZeroMQTransport: AgentTransport {
         }
         switch envelope.kind {
         case .content:
+            // Behind a last marker nothing comes, unless its move was given up.
+            marked = nil
             return .arrival(Arrival(envelope, transport: name, isCredited: true))
         case .gap: return GapNotice.inbound(envelope)
         case .hello:

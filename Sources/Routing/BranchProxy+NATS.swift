@@ -19,13 +19,23 @@ extension BranchProxy {
             return drop(parcel, .hopLimit)
         }
         publishGaps(of: peer)
+        guard Self.isToken(publication.envelope.type) else {
+            return drop(parcel, .malformed, tell: &peer.outlet.gaps)
+        }
         guard bridge.publish(publication, isHeld: isHeld) else {
             let reason = bridge.isConnected ? DeadLetterReason.queueFull : .natsUnavailable
             return drop(parcel, reason, tell: &peer.outlet.gaps)
         }
-        if publication.plain != nil {
-            history.record(publication.envelope, .delivered, transport: .nats)
-        }
+    }
+
+    /// Whether a type that came from outside can end a subject: a blank in it would be read as
+    /// another part of the protocol's line.
+    private static func isToken(_ type: String) -> Bool {
+        !type.isEmpty
+            && type.utf8.allSatisfy { byte in
+                byte > 0x20 && byte < 0x7F && byte != UInt8(ascii: ".")
+                    && byte != UInt8(ascii: "*") && byte != UInt8(ascii: ">")
+            }
     }
 
     /// Nil when it has passed too many bridges.
@@ -57,6 +67,8 @@ extension BranchProxy {
         case .malformed(let tag, let reason):
             deadLetters.addMalformed("\(reason), for '\(tag)' from NATS", history: history)
         case .done(let token, let isDone): complete(token, isDone)
+        case .published(let publication):
+            history.record(publication.envelope, .delivered, transport: .nats)
         case .oversize(let publication): reportOversize(publication)
         case .connected(let isConnected):
             log(isConnected ? "NATS: connected" : "NATS: not connected")
@@ -72,6 +84,10 @@ extension BranchProxy {
         if case .agent(let name) = envelope.destination, name != tag {
             return deadLetters.addMalformed(
                 "addressed to '\(name)' on the subject of '\(tag)'", history: history)
+        }
+        guard envelope.kind.isForAgents else {
+            return deadLetters.addMalformed(
+                "\(envelope.kind) for '\(tag)' from NATS", history: history)
         }
         guard envelope.hops < Envelope.hopsMax else { return drop(Parcel(envelope), .hopLimit) }
         var envelope = envelope

@@ -41,6 +41,9 @@ extension BranchProxy {
         guard let view = HeaderView(header), !view.isTopic,
             header[view.destination].elementsEqual(frames[1])
         else { return malformed("a header that is none", from: sender) }
+        guard view.kind.isForAgents else {
+            return malformed("\(view.kind) for an agent", from: sender)
+        }
         let isLink = sender.starts(with: Link.routingIDPrefix)
         try deliver(
             Parcel(header: header, content: frames[3]), view, to: frames[1],

@@ -83,6 +83,19 @@ extension HeaderView {
     }
 }
 
+extension Envelope.Kind {
+    /// Whether agents say it to each other.
+    ///
+    /// The rest is between an agent and its proxy, and would be believed from anybody: a marker that
+    /// another agent sends must not end a drain.
+    var isForAgents: Bool {
+        switch self {
+        case .content, .acknowledgement, .gap: true
+        case .credit, .marker, .hello: false
+        }
+    }
+}
+
 extension Envelope {
     /// Whether a header can be written for it: every name fits its length byte and is plain.
     ///

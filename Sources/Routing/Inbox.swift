@@ -14,6 +14,8 @@ enum LoopEvent: Sendable {
     case malformed(tag: String, reason: String)
     /// What was asked of the bridge under this token is done, or cannot be.
     case done(token: UInt64, Bool)
+    /// A message for a program that keeps no history is with the NATS library.
+    case published(Publication)
     /// The server takes no publication of that size.
     case oversize(Publication)
     /// NATS came or went.

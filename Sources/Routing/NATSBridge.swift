@@ -113,6 +113,16 @@ final class NATSBridge: Sendable {
         return isTaken
     }
 
+    /// What waits for whoever is subscribed to the topics.
+    func waiting(under topics: [String]) -> [Publication] {
+        state.withLock { state in
+            state.publications.lazy.map(\.publication).filter { publication in
+                publication.agent == nil && publication.plain == nil
+                    && topics.contains { Names.topic(publication.subject, isUnder: $0) }
+            }
+        }
+    }
+
     /// Takes back what waits for one agent.
     func takeBack(for agent: String) -> [Publication] {
         state.withLock { state in
@@ -336,6 +346,7 @@ final class NATSBridge: Sendable {
         do throws(NATSError) {
             if let plain = next.plain {
                 try connection.publish(next.subject, content: plain)
+                inbox.post(.published(next))
             } else {
                 try connection.publish(
                     next.subject, headers: next.envelope.headers, content: next.envelope.content)

@@ -94,14 +94,21 @@ final class NATSReader: Sendable {
     }
 
     private func fetch(from subscription: Subscription, _ index: Int) {
+        var dropped: Int64 = 0
         while !state.withLock({ $0.isStopping }) {
             do throws(NATSError) {
                 if let message = try subscription.next(timeout: .milliseconds(100)) {
                     while inbox.isFull, !isOver { pause.wait(milliseconds: 1) }
                     inbox.post(read(message))
                     state.withLock { $0.posted[index] += 1 }
-                } else if isOver {
-                    return
+                } else {
+                    let lost = subscription.dropped - dropped
+                    if lost > 0 {
+                        dropped += lost
+                        inbox.post(
+                            .malformed(tag: tag, reason: "\(lost) lost, since too many waited"))
+                    }
+                    if isOver { return }
                 }
             } catch {
                 // Drained, or closed for good.

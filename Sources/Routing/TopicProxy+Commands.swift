@@ -38,12 +38,26 @@ extension TopicProxy: Pending {
         }
         let topics = (arguments["topics"]?.array ?? []).compactMap(\.string)
         if holds[agent] == nil {
-            holds[agent] = TopicHold(topics: topics, queue: ParcelQueue(limits: Self.limits))
+            var hold = TopicHold(topics: topics, queue: ParcelQueue(limits: Self.limits))
+            // What NATS has not taken may come too late for the agent there.
+            for publication in bridge?.waiting(under: topics) ?? []
+            where !hold.queue.offer(publication.parcel) {
+                drop(publication.parcel, .queueFull)
+            }
+            holds[agent] = hold
             log("HOLD: \(agent)")
         }
         let marker = ownEnvelope(.marker, type: "last", about: agent)
         try deliver([Array("_marker.\(agent)".utf8), marker.header, []])
-        answer(asker, .success(["held": 0]))
+        guard let bridge else { return answer(asker, .success(["held": 0])) }
+        guard bridge.isConnected else {
+            return answer(asker, .success(["held": 0, "nats": false]))
+        }
+        // What NATS did take, the agent must be able to fetch there before it is told to drain.
+        bridge.flush(
+            token: pending.add { [self] isDone in
+                answer(asker, .success(["held": 0, "nats": .bool(isDone)]))
+            })
     }
 
     /// Gives the agent, in its new place, what was kept for it.

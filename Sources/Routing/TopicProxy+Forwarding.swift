@@ -100,6 +100,7 @@ extension TopicProxy {
             try deliver([Array(topic.utf8), content])
         case .malformed(_, let reason): malformed("from NATS: \(reason)")
         case .done(let token, let isDone): complete(token, isDone)
+        case .published: break
         case .oversize(let publication): drop(publication.parcel, .oversize)
         case .connected(let isConnected):
             log(isConnected ? "NATS: connected" : "NATS: not connected")

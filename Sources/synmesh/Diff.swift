@@ -1,6 +1,7 @@
 import Analysis
 import ArgumentParser
 import JSON
+import Recording
 import Reporting
 
 struct Diff: ParsableCommand {
@@ -18,10 +19,15 @@ struct Diff: ParsableCommand {
     var json = false
 
     func run() throws {
-        let report = Comparison.diff(
-            left: try loadHistories(left), right: try loadHistories(right))
+        let (one, other) = (try loadHistories(left), try loadHistories(right))
+        let report = Comparison.diff(left: one, right: other)
         let diff = DiffReport(report, left: left, right: right)
         print(json ? diff.json.canonical : diff.text(colour: isColourful(descriptor: 1)))
-        if !report.counts.isAllMatch { throw ExitStatus.notAsExpected.code }
+        // What a damaged history no longer says cannot match.
+        let damages = (one + other).flatMap { history in
+            history.notes.map { "\(history.process): \($0)" }
+        }
+        for damage in damages { printError(damage) }
+        if !report.counts.isAllMatch || !damages.isEmpty { throw ExitStatus.notAsExpected.code }
     }
 }

@@ -100,7 +100,26 @@ private let start = SyntheticMesh.start
         // Unless it is known to record: then its whole history is missing, and so is what it held.
         var scope = DeliveryScope()
         scope.observed = ["beta"]
-        #expect(Delivery.check(mesh.all, in: scope).counts.deviations.lost == 500)
+        let known = Delivery.check(mesh.all, in: scope)
+        #expect(known.counts.deviations.lost == 500)
+        #expect(known.notes == ["beta: no history"])
+    }
+
+    @Test("What is dropped on its way to an agent without a history is lost, by name")
+    func droppedUnobserved() {
+        var mesh = SyntheticMesh()
+        mesh.histories["beta"] = nil
+        for sequence: UInt64 in [3, 500] {
+            let identity = SyntheticMesh.identity(SyntheticMesh.direct, sequence)
+            mesh.annotate(
+                "alpha", .dropped(identity, reason: "unknown destination", by: "core", at: start))
+        }
+        let report = Delivery.check(mesh.all)
+        #expect(report.unobserved == 498)
+        #expect(report.counts.deviations.lost == 2)
+        #expect(report.counts.dropped == 2)
+        #expect(report.counts.expected == 1_502)
+        #expect(report.findings.map(\.receiver) == ["beta", "beta"])
     }
 
     @Test("What its receiver had to number is counted apart: no sender's history can name it")

@@ -343,7 +343,7 @@ struct BridgeTests {
         let proxy = try topics(server)
         let publisher = try TopicPeer(publishingTo: proxy.endpoints["publish"], in: context)
         let hold: Value = ["agent": "mover", "topics": ["tot"]]
-        #expect(try proxy.command("hold", hold) == ["held": 0])
+        #expect(try proxy.command("hold", hold) == ["held": 0, "nats": true])
         try publisher.publish(topicEnvelope("p", "tot.x", 1))
         let other = try Connection(server, name: "other")
         try other.publish(topicEnvelope("n", "tot.y", 1))

@@ -267,4 +267,52 @@ struct MoveTests {
                 == ["released": 5])
         #expect(try two.receive(5).map(\.sequence) == Array(1...5))
     }
+
+    @Test("A subscriber that leaves a dead server gets what that had not taken before the hold")
+    func topicsOfADeadServer() throws {
+        let server = try NATSServer()
+        let proxy = try ProxyThread.topics(
+            TopicConfiguration(name: "tot", nats: server.url, prefixes: ["tot"]), in: context)
+        let publisher = try TopicPeer(publishingTo: proxy.endpoints["publish"], in: context)
+        server.stop()
+        _ = try eventually("the proxy to notice") {
+            try proxy.status("nats", "connected").bool == false ? () : nil
+        }
+        for sequence in 1...5 {
+            try publisher.publish(topicEnvelope("p", "tot.x", UInt64(sequence)))
+            try publisher.publish(topicEnvelope("p", "tot.y", UInt64(sequence)))
+        }
+        _ = try eventually("10 messages") {
+            try proxy.status("messages").integer == 10 ? () : nil
+        }
+        let hold: Value = ["agent": "mover", "topics": ["tot.x"]]
+        #expect(try proxy.command("hold", hold) == ["held": 0, "nats": false])
+        let mover = try TopicPeer(subscribingAt: proxy.endpoints["subscribe"], in: context)
+        try mover.confirm("tot.x", "_marker.mover", as: "mover")
+        let release: Value = ["agent": "mover", "transport": "zmq", "epoch": 1]
+        #expect(try proxy.command("release", release) == ["released": 5])
+        #expect(try mover.receive(5) == Array(1...5))
+        // It stays queued for whoever else is on that server.
+        #expect(try proxy.status("nats", "queued").integer == 10)
+    }
+
+    @Test("When a hold is answered, the NATS server has what was published before it")
+    func topicsBeforeTheHold() throws {
+        let server = try NATSServer()
+        let proxy = try ProxyThread.topics(
+            TopicConfiguration(name: "tot", nats: server.url, prefixes: ["tot"]), in: context)
+        let publisher = try TopicPeer(publishingTo: proxy.endpoints["publish"], in: context)
+        let connection = try Connection(server, name: "mover")
+        let subscription = try connection.listen(to: "tot.>")
+        for sequence in 1...2_000 {
+            try publisher.publish(topicEnvelope("p", "tot.x", UInt64(sequence)))
+        }
+        _ = try eventually("2,000 messages") {
+            try proxy.status("messages").integer == 2_000 ? () : nil
+        }
+        let hold: Value = ["agent": "mover", "topics": ["tot"]]
+        #expect(try proxy.command("hold", hold) == ["held": 0, "nats": true])
+        try connection.flush(timeout: patience)
+        #expect(subscription.pending == 2_000)
+    }
 }

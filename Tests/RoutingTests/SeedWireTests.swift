@@ -2,6 +2,7 @@ import Glibc
 import JSON
 import NATS
 import Recording
+import TestSupport
 import Testing
 import Wire
 import ZeroMQ
@@ -97,5 +98,41 @@ struct SeedWireTests {
             return identity == agentEnvelope("old", "nobody", 1).identity
         }
         #expect(dropped)
+    }
+
+    @Test("What no NATS server took is dropped, not delivered")
+    func undelivered() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.file("core.mcap")
+        let server = try NATSServer()
+        let proxy = try ProxyThread.branch(
+            BranchConfiguration(
+                name: "core", nats: server.url,
+                agents: [
+                    Agent(name: "old", wire: .json),
+                    Agent(name: "web", transport: .nats, wire: .json),
+                ]),
+            in: context, history: path)
+        let old = try Dealer("old", at: proxy.endpoints["router"], in: context)
+        let connection = try Connection(server, name: "web")
+        let subscription = try connection.listen(to: "agent.web.>")
+        try old.sendSeed(to: "web", 1)
+        _ = try #require(try subscription.next(timeout: patience))
+        server.stop()
+        _ = try eventually("the proxy to notice") {
+            try proxy.status("nats", "connected").bool == false ? () : nil
+        }
+        for number in 2...3 { try old.sendSeed(to: "web", Value(number)) }
+        _ = try eventually("3 messages") {
+            try proxy.status("messages").integer == 3 ? () : nil
+        }
+        #expect(proxy.stop() == nil)
+        let history = try HistoryReader.read(path: path)
+        let delivered = history.records.filter { $0.direction == .delivered }
+        #expect(delivered.map(\.identity.sequence) == [1])
+        let dropped = history.annotations.compactMap { annotation in
+            if case .dropped(let identity, _, _, _) = annotation { identity.sequence } else { nil }
+        }
+        #expect(dropped == [2, 3])
     }
 }
