@@ -123,8 +123,10 @@ extension BranchProxy {
             try pump(peer)
         case .nats where origin == .nats:
             // The agent is subscribed to the same subject, so this is its second copy.
+            let identity = HeaderView(parcel.header)?.identity(in: parcel.header)
+            let name = identity?.description ?? "a message"
             history.annotate(
-                .note("a copy that \(peer.name) has from NATS itself", at: clock.now))
+                .note("\(name): a copy of what \(peer.name) has from NATS itself", at: clock.now))
         case .nats:
             sender?.usedNATS = true
             publish(parcel, to: peer)
