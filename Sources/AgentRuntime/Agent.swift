@@ -32,6 +32,9 @@ public protocol Agent: AnyObject {
 
     /// Takes over what `state` of the former incarnation said.
     func restore(_ state: Value)
+
+    /// As `restore(_:)`, for agents that kept clouds: `outbox.keptPointCloud(restoring:)`.
+    func restore(_ state: Value, _ outbox: Outbox)
 }
 
 extension Agent {
@@ -45,6 +48,9 @@ extension Agent {
 
     /// Nothing.
     public func restore(_ state: Value) {}
+
+    /// Restores what needs no outbox.
+    public func restore(_ state: Value, _ outbox: Outbox) { restore(state) }
 }
 
 /// What an agent is made from.
@@ -112,6 +118,25 @@ public protocol Load: AnyObject {
     func send(
         _ index: Int, to destination: Address, _ outbox: Outbox
     ) throws(MessagingError)
+}
+
+/// A load of contents that are made once for all destinations, as `Outbox.sendPointCloud` does.
+public protocol SharedLoad: Load {
+    /// Sends message number `index` to all destinations.
+    ///
+    /// - Returns: To how many it was sent.
+    func send(
+        _ index: Int, to destinations: [Address], _ outbox: Outbox
+    ) throws(MessagingError) -> Int
+}
+
+extension SharedLoad {
+    /// Sends message number `index` to one of the destinations.
+    public func send(
+        _ index: Int, to destination: Address, _ outbox: Outbox
+    ) throws(MessagingError) {
+        _ = try send(index, to: [destination], outbox)
+    }
 }
 
 /// Why a load cannot be sent.

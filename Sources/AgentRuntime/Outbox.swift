@@ -1,3 +1,4 @@
+public import JSON
 public import Messaging
 public import Wire
 internal import ZeroMQ
@@ -11,6 +12,7 @@ public final class Outbox {
     /// Until one succeeds, the next ones fail at once, each on record as sent and dropped: an agent
     /// whose broker died must not wait once for each of a thousand answers.
     private(set) var isBlocked = false
+    private var failuresLogged = 0
     /// Envelopes that could not be sent.
     public private(set) var failed: UInt64 = 0
 
@@ -53,6 +55,119 @@ public final class Outbox {
             failed += 1
             if case .noRoom = error.reason { isBlocked = true }
             throw error
+        }
+    }
+
+    /// Sends a point cloud to agents and topics: inside of the message, or, where it has at least
+    /// the setting `threshold` of bytes and there is the setting `pool`, through shared memory.
+    ///
+    /// - Parameters:
+    ///   - destinations: Where it goes; the cloud is made once, and lies in one slot, for all of
+    ///     them.
+    ///   - byteCount: The cloud's size in bytes.
+    ///   - points: The cloud's points.
+    ///   - cause: The envelope that the cloud answers.
+    ///   - fill: Writes every byte of the cloud; called at most once.
+    /// - Returns: The identities of what was sent: fewer than destinations where some could not be
+    ///   sent to, which is logged and counted.
+    /// - Throws: `MessagingError` where it was sent to nobody.
+    @discardableResult
+    public func sendPointCloud(
+        to destinations: [Address], byteCount: Int, points: Int, cause: Identity? = nil,
+        fill: (UnsafeMutableRawBufferPointer) -> Void
+    ) throws(MessagingError) -> [Identity] {
+        try settle(
+            client.sendPointCloud(
+                to: destinations, byteCount: byteCount, points: points, cause: cause,
+                patience: isBlocked ? .zero : nil, fill: fill))
+    }
+
+    /// Hands the bytes of the point cloud that an envelope carries or points to to `body`.
+    ///
+    /// A cloud in shared memory can be read once for each envelope; `body` gets the memory itself,
+    /// not a copy, and nobody writes to it meanwhile.
+    ///
+    /// - Parameters:
+    ///   - envelope: An envelope for which `carriesPointCloud` is true.
+    ///   - body: What is done with the bytes, which are there only while it runs.
+    /// - Returns: What `body` returns.
+    /// - Throws: `MessagingError` where the bytes are not there any more, or are not those that were
+    ///   sent; that is in the history already, and nothing of the cloud is to be used.
+    public func receivePointCloud<Result>(
+        _ envelope: Envelope, _ body: (UnsafeRawBufferPointer) -> Result
+    ) throws(MessagingError) -> Result {
+        try client.receivePointCloud(envelope, body)
+    }
+
+    /// Holds on to a point cloud after `handle` has returned.
+    ///
+    /// In place of `receivePointCloud`: a cloud in shared memory can be read once for each envelope.
+    ///
+    /// - Throws: `MessagingError`, as `receivePointCloud` does.
+    public func keepPointCloud(_ envelope: Envelope) throws(MessagingError) -> KeptCloud {
+        try client.keepPointCloud(envelope)
+    }
+
+    /// Takes over a point cloud from the former incarnation, which put `KeptCloud.state` into its
+    /// `state()`; to be called in `restore`.
+    ///
+    /// - Throws: `MessagingError` where the cloud is not there any more.
+    public func keptPointCloud(restoring state: Value) throws(MessagingError) -> KeptCloud {
+        try client.keptPointCloud(restoring: state)
+    }
+
+    /// Sends a kept point cloud on to others; in shared memory without a copy.
+    ///
+    /// - Parameters:
+    ///   - cloud: The cloud.
+    ///   - destinations: Agents and topics.
+    ///   - cause: The envelope that the cloud answers.
+    /// - Returns: As `sendPointCloud`.
+    /// - Throws: As `sendPointCloud`.
+    @discardableResult
+    public func forwardPointCloud(
+        _ cloud: KeptCloud, to destinations: [Address], cause: Identity? = nil
+    ) throws(MessagingError) -> [Identity] {
+        try settle(
+            client.forwardPointCloud(
+                cloud, to: destinations, cause: cause, patience: isBlocked ? .zero : nil))
+    }
+
+    /// Sends the point cloud of an envelope on to others; in shared memory without a copy, and in
+    /// place of `receivePointCloud`.
+    ///
+    /// - Parameters:
+    ///   - envelope: An envelope for which `carriesPointCloud` is true.
+    ///   - destinations: Agents and topics.
+    ///   - cause: The envelope that the cloud answers.
+    /// - Returns: As `sendPointCloud`.
+    /// - Throws: As `sendPointCloud` and `receivePointCloud`.
+    @discardableResult
+    public func forwardPointCloud(
+        _ envelope: Envelope, to destinations: [Address], cause: Identity? = nil
+    ) throws(MessagingError) -> [Identity] {
+        try forwardPointCloud(keepPointCloud(envelope), to: destinations, cause: cause)
+    }
+
+    /// Counts what was not sent; throws where nothing was.
+    private func settle(
+        _ sending: AgentClient.CloudSending
+    ) throws(MessagingError) -> [Identity] {
+        failed += UInt64(sending.failures.count)
+        isBlocked = sending.failures.contains { failure in
+            if case .noRoom = failure.reason { true } else { false }
+        }
+        if sending.identities.isEmpty, let first = sending.failures.first { throw first }
+        for failure in sending.failures { logFailure(failure) }
+        return sending.identities
+    }
+
+    /// Logs why something was not sent; not all of it, where there is much.
+    func logFailure(_ error: MessagingError) {
+        failuresLogged += 1
+        // A server that is away says the same of every envelope.
+        if failuresLogged <= 20 || failuresLogged.isMultiple(of: 1_000) {
+            Output.log("\(error) (failure \(failuresLogged))")
         }
     }
 

@@ -20,7 +20,6 @@ final class Runtime {
     var isStopping = false
     private let context: Context
     private let termination: Termination
-    private var failuresLogged = 0
 
     /// How much of one direction is done before the other gets its turn.
     private static let turn: UInt64 = 5_000_000
@@ -41,7 +40,6 @@ final class Runtime {
             settings: environment.settings
         ).texts("subscribe")
         let state = try Runtime.restored(environment)
-        if let state { agent.restore(state["agent"] ?? .null) }
         context = try reaching("libzmq") { () throws(ZeroMQError) in try Context() }
         let context = context
         control = try reaching(environment.control) { () throws(ControlError) in
@@ -62,6 +60,7 @@ final class Runtime {
                 clock: environment.clock, transport: transport, recorder: history,
                 restoring: state, options: options)
             outbox = Outbox(client: client, transport: transport)
+            if let state { agent.restore(state["agent"] ?? .null, outbox) }
             let former = state?["subscriptions"]?.array?.compactMap(\.string) ?? []
             for topic in Set(topics).union(former).sorted() { try client.subscribe(to: topic) }
         } catch {
@@ -77,6 +76,12 @@ final class Runtime {
         // loses what is only delayed. On NATS only the envelope that finds the server gone waits
         // at all, and no command is answered meanwhile.
         options.sendTimeout = environment.transport == .zmq ? .seconds(6) : .seconds(2)
+        let setup = AgentSetup(
+            name: environment.name, kind: environment.kind, seed: environment.seed,
+            settings: environment.settings)
+        options.pool = try setup.texts("pool").first
+        options.threshold = try setup.integer(
+            "threshold", in: 0...1 << 40, or: options.threshold)
         if let setting = environment.settings["defects"], setting != .null {
             guard let defects = Defects(setting) else {
                 throw AgentFailure(
@@ -209,6 +214,10 @@ final class Runtime {
     }
 
     private func send(_ load: ActiveLoad) throws(MessagingError) {
+        if let body = load.body as? any SharedLoad {
+            try send(body, of: load)
+            return load.schedule.advance()
+        }
         for destination in load.body.destinations {
             do throws(MessagingError) {
                 try load.body.send(load.schedule.index, to: destination, outbox)
@@ -221,17 +230,21 @@ final class Runtime {
         load.schedule.advance()
     }
 
+    private func send(_ body: any SharedLoad, of load: ActiveLoad) throws(MessagingError) {
+        do throws(MessagingError) {
+            let sent = try body.send(load.schedule.index, to: body.destinations, outbox)
+            load.sent += UInt64(sent)
+            load.failed += UInt64(max(0, body.destinations.count - sent))
+        } catch {
+            load.failed += UInt64(body.destinations.count)
+            try forgive(error)
+        }
+    }
+
     /// Goes on where only one envelope was concerned, which the history names.
     private func forgive(_ error: MessagingError) throws(MessagingError) {
-        switch error.reason {
-        case .history, .zeroMQ, .system, .closed: throw error
-        default:
-            failuresLogged += 1
-            // A server that is away says the same of every envelope.
-            if failuresLogged <= 20 || failuresLogged.isMultiple(of: 1_000) {
-                Output.log("\(error) (failure \(failuresLogged))")
-            }
-        }
+        if error.isFatal { throw error }
+        outbox.logFailure(error)
     }
 
     private func finishLoads() {

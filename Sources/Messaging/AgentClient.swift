@@ -28,6 +28,10 @@ public final class AgentClient {
         public var readyMessages = 100_000
         /// The same in bytes of content.
         public var readyBytes = 512 << 20
+        /// The shared-memory pool that point clouds are written to; nil is none.
+        public var pool: String?
+        /// Point clouds of fewer bytes are sent inside of the message.
+        public var threshold = 10_000_000
         /// Planted faults, for controls.
         public var defects: Defects?
 
@@ -172,7 +176,7 @@ public final class AgentClient {
         return try post(to: .topic(topic), type, content, encoding, cause, patience)
     }
 
-    private func post(
+    func post(
         to destination: Address, _ type: String, _ content: [UInt8],
         _ encoding: Envelope.ContentEncoding, _ cause: Identity?, _ patience: Duration?
     ) throws(MessagingError) -> Identity {

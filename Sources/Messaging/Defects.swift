@@ -112,7 +112,7 @@ struct DefectLane {
     static func alter(
         _ content: [UInt8], _ encoding: Envelope.ContentEncoding, choice: Int
     ) -> [UInt8] {
-        if encoding == .json, let value = try? Value(parsing: content) {
+        if encoding.isJSON, let value = try? Value(parsing: content) {
             var remaining = choice % max(1, leaves(of: value))
             return Array(alter(value, leaf: &remaining).canonical.utf8)
         }

@@ -62,6 +62,16 @@ public struct MessagingError: Error, Hashable, Sendable {
     }
 }
 
+extension MessagingError {
+    /// Whether the agent cannot go on: more than one envelope is concerned.
+    public var isFatal: Bool {
+        switch reason {
+        case .history, .zeroMQ, .system, .closed: true
+        default: false
+        }
+    }
+}
+
 extension MessagingError: CustomStringConvertible {
     /// The attempt, the reason, and a remedy where there is one, on one line.
     public var description: String {

@@ -37,11 +37,11 @@ struct Channel: Hashable {
             ("direction", direction.rawValue),
             ("lane", lane.rawValue),
             ("hops", String(hops)),
-            ("content_encoding", contentEncoding == .json ? "json" : "binary"),
+            ("content_encoding", contentEncoding.name),
         ]
         if sequenceHigh > 0 { metadata.append(("sequence_high", String(sequenceHigh))) }
         let encoding: Encoding =
-            isDigest ? .digest : contentEncoding == .json ? .json : .binary
+            isDigest ? .digest : contentEncoding.isJSON ? .json : .binary
         return Channel.record(
             id: id, topic: "\(flow.source)/\(flow.destination)/\(type)", encoding: encoding,
             metadata: metadata)
@@ -88,6 +88,17 @@ struct ChannelRecord {
     }
 }
 
+extension Envelope.ContentEncoding {
+    /// How channels name it.
+    fileprivate var name: String {
+        switch self {
+        case .binary: "binary"
+        case .json: "json"
+        case .descriptor: "descriptor"
+        }
+    }
+}
+
 extension Channel {
     fileprivate init?(_ metadata: [String: String], encoding: String) {
         guard let encoding = Encoding(rawValue: encoding), let source = metadata["source"],
@@ -100,11 +111,13 @@ extension Channel {
             let high = UInt32(metadata["sequence_high"] ?? "0")
         else { return nil }
         let isJSON =
-            encoding == .digest ? metadata["content_encoding"] == "json" : encoding == .json
+            encoding == .digest ? metadata["content_encoding"] != "binary" : encoding == .json
+        let isDescriptor = metadata["content_encoding"] == Envelope.ContentEncoding.descriptor.name
         self.init(
             flow: Flow(source: source, destination: Address(destination)),
             incarnation: incarnation, type: type, transport: transport, direction: direction,
-            lane: lane, hops: hops, contentEncoding: isJSON ? .json : .binary,
+            lane: lane, hops: hops,
+            contentEncoding: isJSON ? isDescriptor ? .descriptor : .json : .binary,
             isDigest: encoding == .digest, sequenceHigh: high)
     }
 }

@@ -35,6 +35,8 @@ public struct AgentKind: Sendable {
         case agents
         /// Topics that the agent publishes to.
         case publishedTopics
+        /// A shared-memory pool of the topology.
+        case pool
         /// Topics that the agent subscribes to.
         case subscribedTopics
         /// A size; the agent gets bytes.
@@ -78,13 +80,19 @@ extension AgentKind {
                             example: "100000"),
                         Setting("shape", .choice(["sphere", "torus", "terrain"])),
                     ])),
-            ], exclusive: [["cloud", "scene"]]),
+            ] + clouds, exclusive: [["cloud", "scene"]]),
         AgentKind(
             "mesh", executable: "synmesh-photogrammetry",
             settings: [
                 Setting("to", .agents),
                 Setting("topics", .publishedTopics),
             ]),
+    ]
+
+    /// What every kind has that sends clouds: the pool for those of `threshold` bytes and more.
+    private static let clouds = [
+        Setting("pool", .pool),
+        Setting("threshold", .byteSize(0...(1 << 40))),
     ]
 
     /// Faults planted into the SDK of any built-in agent, so that checkers can be checked.

@@ -39,6 +39,10 @@ struct Declarations {
     struct Pool {
         let size: Int?
         let slots: Int?
+        let checksum: PoolChecksum
+        let lease: Duration
+        let wait: Duration
+        let whenFull: PoolOverflow
     }
 
     struct Agent {
@@ -155,7 +159,17 @@ extension Declarations {
         .mapping { pool in
             Pool(
                 size: pool.required("size", .byteSize(in: 1...(1 << 40))),
-                slots: pool.required("slots", .integer(in: 1...4_096), example: "4"))
+                slots: pool.required("slots", .integer(in: 1...4_096), example: "4"),
+                checksum: pool.optional(
+                    "checksum", .enumeration("checksum", of: PoolChecksum.self),
+                    default: .verify),
+                lease: pool.optional(
+                    "lease", .duration(in: .milliseconds(100) ... .seconds(86_400)),
+                    default: .seconds(60)),
+                wait: pool.optional(
+                    "wait", .duration(in: .zero ... .seconds(10)), default: .seconds(2)),
+                whenFull: pool.optional(
+                    "when_full", .enumeration("choice", of: PoolOverflow.self), default: .fail))
         }
     }
 

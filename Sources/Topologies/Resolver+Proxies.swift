@@ -204,8 +204,13 @@ extension Resolver {
         var needed = 0
         var isReported = false
         return declarations.pools.compactMap { entry in
-            guard let size = entry.value?.size, let slots = entry.value?.slots else { return nil }
-            let pool = Pool(name: entry.key, size: size, slots: slots, location: entry.location)
+            guard let value = entry.value, let size = value.size, let slots = value.slots else {
+                return nil
+            }
+            let pool = Pool(
+                name: entry.key, size: size, slots: slots, checksum: value.checksum,
+                lease: value.lease, wait: value.wait, whenFull: value.whenFull,
+                location: entry.location)
             // Clamped: a sum this large is reported, and only has to stay so.
             needed = min(needed + pool.byteCount, 1 << 60)
             if let free = facts.freeSharedMemory, needed > free, !isReported {
@@ -220,6 +225,33 @@ extension Resolver {
                     help: "use smaller or fewer slots, or mount a larger /dev/shm")
             }
             return pool
+        }
+    }
+
+    /// Reports a setting that names no pool, and remembers the pool as used.
+    func checkIsPool(_ pool: Located<String>) {
+        let names = declarations.pools.map(\.key)
+        guard !names.contains(pool.value) else {
+            usedPools.insert(pool.value)
+            return
+        }
+        unknown(
+            "pool", pool, among: names,
+            help: names.isEmpty
+                ? "declare it: 'pools: {\(pool.value): {size: 100MB, slots: 4}}'" : nil)
+    }
+
+    /// Warns of pools that take memory and that nobody can write to.
+    ///
+    /// The settings of a `command` are its own affair: with one, nothing is said.
+    func checkPoolsAreUsed() {
+        let commands = declarations.agents.contains { $0.value?.kindKey == nil }
+        guard !commands else { return }
+        for entry in declarations.pools where !usedPools.contains(entry.key) {
+            diagnostics.warning(
+                "no agent writes to the pool \(Diagnostic.quote(entry.key))", at: entry.location,
+                help: "give an agent that sends clouds 'settings: {pool: \(entry.key)}', "
+                    + "or remove the pool")
         }
     }
 

@@ -21,6 +21,8 @@ final class Resolver {
     var servers: [NATSServer] = []
     var branches: [Branch] = []
     var topicProxies: [TopicProxy] = []
+    /// The pools that a setting names.
+    var usedPools: Set<String> = []
     /// The topic proxy of each prefix.
     var prefixes: [String: (proxy: String, location: Location)] = [:]
 
@@ -52,6 +54,7 @@ final class Resolver {
         let pools = resolvedPools()
         let agents = resolvedAgents()
         checkDependencyCycles()
+        checkPoolsAreUsed()
         return Topology(
             name: name, source: source, directory: directory, servers: servers,
             branches: branches, topicProxies: topicProxies, pools: pools, agents: agents)

@@ -46,6 +46,11 @@ struct SettingsReader {
                 for topic in topics { resolver.checkIsServed(topic) }
                 return Self.list(topics.map(\.value))
             }
+        case .pool:
+            return Reading<Located<String>>.located(.string).map { [resolver] pool in
+                resolver.checkIsPool(pool)
+                return .string(pool.value)
+            }
         case .byteSize(let range): return Reading<Int>.byteSize(in: range).map { Value($0) }
         case .integer(let range): return Reading<Int>.integer(in: range).map { Value($0) }
         case .number(let range): return Reading<Double>.number(in: range).map { .double($0) }

@@ -134,11 +134,37 @@ public struct Pool: Sendable {
     public let size: Int
     /// How many contents it holds at once.
     public let slots: Int
+    /// What is done to notice that a content was altered.
+    public let checksum: PoolChecksum
+    /// How long a content stays that is not read.
+    public let lease: Duration
+    /// How long a sender waits for a slot.
+    public let wait: Duration
+    /// What a sender does that got no slot in that time.
+    public let whenFull: PoolOverflow
     /// Where the file declares it.
     public let location: Location
 
     /// The bytes of shared memory that all slots need together.
     public var byteCount: Int { size * slots }
+}
+
+/// What is done to notice that a content in shared memory was altered.
+public enum PoolChecksum: String, Sendable, CaseIterable {
+    /// Nothing.
+    case none
+    /// The writer computes a digest.
+    case write
+    /// And every reader compares it.
+    case verify
+}
+
+/// What a sender does that got no slot of a pool.
+public enum PoolOverflow: String, Sendable, CaseIterable {
+    /// It sends the content inside of the message.
+    case direct
+    /// It does not send.
+    case fail
 }
 
 /// What happens when a process ends by itself.

@@ -20,6 +20,11 @@ public struct Envelope: Hashable, Sendable {
     public enum ContentEncoding: UInt8, Sendable, CaseIterable {
         case binary = 0
         case json = 1
+        /// JSON that says where in shared memory the content is: a `PointCloudDescriptor`.
+        case descriptor = 2
+
+        /// Whether the bytes of the envelope itself are JSON.
+        public var isJSON: Bool { self != .binary }
     }
 
     /// An envelope that passed more bridges than this is dropped, counted and named.

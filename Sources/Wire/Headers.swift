@@ -18,9 +18,13 @@ extension Envelope {
             ("ce-hops", String(hops)),
             (
                 "ce-datacontenttype",
-                contentEncoding == .json ? "application/json" : "application/octet-stream"
+                contentEncoding.isJSON ? "application/json" : "application/octet-stream"
             ),
         ]
+        if contentEncoding == .descriptor {
+            let reference = PointCloudDescriptor(parsing: content)?.reference
+            fields.append(("ce-dataref", reference ?? PointCloudDescriptor.scheme))
+        }
         if let cause { fields.append(("ce-causationid", cause.causationID)) }
         return fields
     }
@@ -62,8 +66,13 @@ extension Envelope {
                 sequence: try number("ce-sequence", UInt64.self)),
             kind: kind, type: try required("ce-type"), sent: try number("ce-sent", UInt64.self),
             cause: cause, hops: try number("ce-hops", UInt8.self),
-            contentEncoding: header("ce-datacontenttype") == "application/json" ? .json : .binary,
-            content: content)
+            contentEncoding: Self.contentEncoding(header), content: content)
+    }
+
+    private static func contentEncoding(_ header: (String) -> String?) -> ContentEncoding {
+        guard header("ce-datacontenttype") == "application/json" else { return .binary }
+        let reference = header("ce-dataref")
+        return reference?.hasPrefix(PointCloudDescriptor.scheme) == true ? .descriptor : .json
     }
 
     private static func padded(_ sequence: UInt64) -> String {

@@ -51,7 +51,7 @@ public struct SeedMessage: Hashable, Sendable {
     /// Binary content becomes `{"encoding": "base64", "data": …}`.
     public init(_ envelope: Envelope) {
         let content: Value
-        if envelope.contentEncoding == .json,
+        if envelope.contentEncoding.isJSON,
             let value = try? Value(parsing: envelope.content)
         {
             content = value

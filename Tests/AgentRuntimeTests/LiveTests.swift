@@ -235,7 +235,7 @@ struct LiveTests {
         // Something that is no cloud changes nothing.
         try await mesh.startAgent("stranger", ["to": ["mesh"]])
         _ = try await mesh.command(
-            "load", to: "stranger", ["count": 3, "type": "point_cloud"])
+            "load", to: "stranger", ["count": 3, "type": "pointcloud_direct"])
         let result = try await mesh.ask("result", "mesh") { $0["malformed_count"] == 3 }
         #expect(result["malformed_count"] == 3 && result["cloud_count"] == 2)
         let first = try #require(result["clouds"]?.array?.first)

@@ -8,12 +8,10 @@ import Wire
 final class Camera: Agent {
     /// Where the clouds come from.
     enum Source {
-        case file(content: [UInt8])
+        case file(content: [UInt8], points: Int)
         case scene(Scene.Shape, points: Int)
     }
 
-    /// The type of the messages that carry a cloud.
-    static let cloudType = "point_cloud"
     /// More clouds than this are not waited for by name.
     private static let awaitedMax = 10_000
 
@@ -36,7 +34,7 @@ final class Camera: Agent {
                 throw AgentFailure(.settings, "the setting 'cloud' is not a path")
             }
             let cloud = try CloudFile.read(path)
-            return .file(content: CloudContent.encode(cloud))
+            return .file(content: CloudContent.encode(cloud), points: cloud.count)
         }
         guard let scene = setup.settings["scene"], scene.object != nil else {
             throw AgentFailure(
@@ -113,13 +111,13 @@ final class Camera: Agent {
 }
 
 /// One cloud a message.
-private final class CameraLoad: Load {
+private final class CameraLoad: SharedLoad {
     let destinations: [Address]
     private let source: Camera.Source
     private let seed: UInt64
     private let sent: (Identity, String) -> Void
     /// The cloud that was made last: it goes to every destination.
-    private var latest: (index: Int, content: [UInt8], digest: String)?
+    private var latest: (index: Int, content: [UInt8], points: Int, digest: String)?
 
     init(
         destinations: [Address], source: Camera.Source, seed: UInt64,
@@ -132,31 +130,38 @@ private final class CameraLoad: Load {
     }
 
     func send(
-        _ index: Int, to destination: Address, _ outbox: Outbox
-    ) throws(MessagingError) {
+        _ index: Int, to destinations: [Address], _ outbox: Outbox
+    ) throws(MessagingError) -> Int {
         let cloud = cloud(index)
-        let identity = try outbox.send(
-            to: destination, type: Camera.cloudType, content: cloud.content, encoding: .binary)
-        sent(identity, cloud.digest)
+        let identities = try outbox.sendPointCloud(
+            to: destinations, byteCount: cloud.content.count, points: cloud.points
+        ) { target in
+            target.copyBytes(from: cloud.content)
+        }
+        for identity in identities { sent(identity, cloud.digest) }
+        return identities.count
     }
 
-    private func cloud(_ index: Int) -> (content: [UInt8], digest: String) {
+    private func cloud(_ index: Int) -> (content: [UInt8], points: Int, digest: String) {
         if let latest {
             // A file's cloud is the same every time.
-            if case .file = source { return (latest.content, latest.digest) }
-            if latest.index == index { return (latest.content, latest.digest) }
+            if case .file = source { return (latest.content, latest.points, latest.digest) }
+            if latest.index == index { return (latest.content, latest.points, latest.digest) }
         }
-        let content =
+        let (content, points) =
             switch source {
-            case .file(let content): content
+            case .file(let content, let points): (content, points)
             case .scene(let shape, let points):
-                CloudContent.encode(
-                    Scene(
-                        shape: shape, points: points, seed: Seed.derived(from: seed, index: index)
-                    ).cloud())
+                (
+                    CloudContent.encode(
+                        Scene(
+                            shape: shape, points: points,
+                            seed: Seed.derived(from: seed, index: index)
+                        ).cloud()), points
+                )
             }
         let digest = CloudSummary.digest(of: content)
-        latest = (index, content, digest)
-        return (content, digest)
+        latest = (index, content, points, digest)
+        return (content, points, digest)
     }
 }

@@ -34,13 +34,20 @@ final class Mesh: Agent {
     }
 
     func handle(_ envelope: Envelope, _ outbox: Outbox) throws(MessagingError) {
-        guard envelope.type == Camera.cloudType else { return }
+        guard envelope.carriesPointCloud else { return }
+        let reading: Result<Value, CloudContentError> = try outbox.receivePointCloud(envelope) {
+            let content = [UInt8]($0)
+            do throws(CloudContentError) {
+                let cloud = try CloudContent.decode(content)
+                return .success(CloudSummary(cloud, content: content).json)
+            } catch {
+                return .failure(error)
+            }
+        }
         let summary: Value
-        do throws(CloudContentError) {
-            let cloud = try CloudContent.decode(envelope.content)
-            summary = CloudSummary(cloud, content: envelope.content).json
-        } catch {
-            return try refuse(envelope, error.description, outbox)
+        switch reading {
+        case .success(let json): summary = json
+        case .failure(let error): return try refuse(envelope, error.description, outbox)
         }
         keep(envelope, summary)
         for destination in [.agent(envelope.source)] + destinations {
