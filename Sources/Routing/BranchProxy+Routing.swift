@@ -45,8 +45,12 @@ extension BranchProxy {
             return malformed("\(view.kind) for an agent", from: sender)
         }
         let isLink = sender.starts(with: Link.routingIDPrefix)
+        let parcel = Parcel(header: header, content: frames[3])
+        if peer?.keepsHistory == false, view.kind == .content, let envelope = parcel.envelope {
+            history.record(envelope, .sent, transport: .zmq)
+        }
         try deliver(
-            Parcel(header: header, content: frames[3]), view, to: frames[1],
+            parcel, view, to: frames[1],
             origin: isLink ? .link : .agent,
             source: peer?.number ?? number(of: isLink ? [] : sender, else: header[view.source]),
             sender: peer)
@@ -187,7 +191,7 @@ extension BranchProxy {
             }
             peer.isReachable = true
             peer.outlet.sent()
-            if peer.wire == .json, let envelope = parcel.envelope {
+            if !peer.keepsHistory, parcel.takesCredit, let envelope = parcel.envelope {
                 history.record(envelope, .delivered, transport: .zmq)
             }
         }

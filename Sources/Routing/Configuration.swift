@@ -19,12 +19,18 @@ public struct BranchConfiguration: Sendable, Hashable {
         public var transport: Transport
         /// How its messages look.
         public var wire: AgentWire
+        /// Whether it records for itself; otherwise the proxy records what passes.
+        public var keepsHistory: Bool
 
         /// Names an agent.
-        public init(name: String, transport: Transport = .zmq, wire: AgentWire = .frames) {
+        public init(
+            name: String, transport: Transport = .zmq, wire: AgentWire = .frames,
+            keepsHistory: Bool = true
+        ) {
             self.name = name
             self.transport = transport
             self.wire = wire
+            self.keepsHistory = keepsHistory
         }
     }
 
@@ -81,7 +87,8 @@ public struct BranchConfiguration: Sendable, Hashable {
                 Agent(
                     name: name,
                     transport: try agent.choice("transport", default: .zmq),
-                    wire: try agent.choice("wire", default: .frames)))
+                    wire: try agent.choice("wire", default: .frames),
+                    keepsHistory: try agent.flag("history", default: true)))
             try agent.finish()
         }
         try reader.finish()
@@ -102,6 +109,8 @@ public struct TopicConfiguration: Sendable, Hashable {
     public var prefixes: [String]
     /// The longest that one subscriber without room may hold up the others.
     public var stallTimeout: Duration
+    /// Agents that keep no history: what they publish here is recorded here.
+    public var recorded: Set<String> = []
 
     /// Makes a configuration.
     public init(
@@ -133,6 +142,12 @@ public struct TopicConfiguration: Sendable, Hashable {
                 throw .configuration("prefixes[\(index)] is no topic")
             }
             prefixes.append(prefix)
+        }
+        for (index, element) in try reader.array("record").enumerated() {
+            guard let name = element.string, Names.isLegal(name) else {
+                throw .configuration("record[\(index)] is no agent's name")
+            }
+            recorded.insert(name)
         }
         try reader.finish()
     }
@@ -198,6 +213,14 @@ private struct ConfigurationReader {
             throw .configuration("\(place): '\(key)' must be \(known)")
         }
         return choice
+    }
+
+    mutating func flag(_ key: String, default fallback: Bool) throws(RoutingError) -> Bool {
+        guard let value = take(key) else { return fallback }
+        guard let flag = value.bool else {
+            throw .configuration("\(place): '\(key)' must be true or false")
+        }
+        return flag
     }
 
     mutating func array(_ key: String) throws(RoutingError) -> [Value] {

@@ -5,6 +5,8 @@ final class Peer {
     let name: String
     let routingID: [UInt8]
     let wire: BranchConfiguration.AgentWire
+    /// Whether it records for itself; otherwise what passes here is recorded here.
+    let keepsHistory: Bool
     /// Stands for the agent in the statistics.
     let number: Int
     var transport: Transport
@@ -42,6 +44,7 @@ final class Peer {
         name = agent.name
         routingID = Array(agent.name.utf8)
         wire = agent.wire
+        keepsHistory = agent.keepsHistory && agent.wire == .frames
         self.number = number
         transport = agent.transport
         outlet = Outlet(limits: limits)

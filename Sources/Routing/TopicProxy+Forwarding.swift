@@ -29,6 +29,7 @@ extension TopicProxy {
         else { return malformed("on '\(topic)': a header that is none") }
         let parcel = Parcel(header: frames[1], content: frames[2])
         guard view.hops <= Envelope.hopsMax else { return drop(parcel, .hopLimit) }
+        record(parcel, view)
         keep(parcel, topic)
         try deliver(frames)
         if isOwn(topic) { publish(parcel, on: topic) }
@@ -45,6 +46,16 @@ extension TopicProxy {
     func drop(_ parcel: Parcel, _ reason: DeadLetterReason) {
         guard let view = HeaderView(parcel.header) else { return }
         deadLetters.add(view.identity(in: parcel.header), reason, history: history)
+    }
+
+    /// What an agent published that does not record for itself.
+    private func record(_ parcel: Parcel, _ view: HeaderView) {
+        guard !configuration.recorded.isEmpty,
+            configuration.recorded.contains(
+                String(decoding: parcel.header[view.source], as: UTF8.self)),
+            let envelope = parcel.envelope
+        else { return }
+        history.record(envelope, .sent, transport: .zmq)
     }
 
     private func keep(_ parcel: Parcel, _ topic: String) {

@@ -27,7 +27,7 @@ extension Mesh {
 
     /// Waits for the agent's own word; one that knows no control plane is up when it runs.
     func waitUntilUp(_ agent: Agent, incarnation: UInt32) async throws {
-        guard agent.kind != nil else {
+        guard agent.speaks else {
             book.withLock { book in
                 book.ready[agent.name] = incarnation
                 book.incarnations[agent.name] = incarnation
@@ -45,8 +45,8 @@ extension Mesh {
         return try await control.command(name, to: child, arguments: arguments, timeout: timeout)
     }
 
-    /// The agents that listen to commands: those of ours.
-    nonisolated var speaking: [Agent] { topology.agents.filter { $0.kind != nil } }
+    /// The agents that listen to commands.
+    nonisolated var speaking: [Agent] { topology.agents.filter(\.speaks) }
 
     /// What every agent says of itself; those that are down or silent are left out.
     func agentStatuses() async -> [String: Value] {

@@ -121,7 +121,7 @@ extension Mesh {
     private func park(_ agent: Agent, on target: Transport) async {
         let process = place.process(agent.name)
         var state: Value?
-        if agent.kind != nil, book.isReady(agent.name) {
+        if agent.speaks, book.isReady(agent.name) {
             let answer = try? await command("drain", to: agent.name, timeout: .seconds(15))
             state = answer?["state"]
             for problem in answer?["problems"]?.array ?? [] {

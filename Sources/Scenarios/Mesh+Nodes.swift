@@ -30,6 +30,7 @@ extension Mesh {
                             "name": .string(agent.name),
                             "transport": .string(book.transport(of: agent.name).rawValue),
                             "wire": .string(agent.wire.rawValue),
+                            "history": .bool(agent.keepsHistory),
                         ]
                     }),
             ]
@@ -52,7 +53,7 @@ extension Mesh {
     }
 
     func start(_ proxy: Topologies.TopicProxy) async throws {
-        try await startNode(proxy.name, role: "topics") { [context, book] in
+        try await startNode(proxy.name, role: "topics") { [topology, context, book] in
             let bound = book.withLock { $0.endpoints[proxy.name] }
             let any = "tcp://127.0.0.1:*"
             return [
@@ -64,6 +65,8 @@ extension Mesh {
                 "nats": book.url(of: proxy.server),
                 "prefixes": .array(proxy.prefixes.map { .string($0) }),
                 "stall_timeout_ms": Value(proxy.stallTimeout.wholeMilliseconds),
+                "record": .array(
+                    topology.agents.filter { !$0.keepsHistory }.map { .string($0.name) }),
             ]
         }
         context.report("  \(place.process(proxy.name)) ready")

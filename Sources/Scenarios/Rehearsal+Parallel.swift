@@ -35,7 +35,8 @@ extension Rehearsal {
         let mesh = try await runningMesh().mesh
         let evidence = try await Evidence.read(mesh.place.directory)
         let missing = evidence.unshadowed(
-            by: Set(mesh.speaking.map(\.name)), within: started...context.clock.now)
+            by: Set(mesh.topology.agents.filter(\.keepsHistory).map(\.name)),
+            within: started...context.clock.now)
         guard let first = missing.first else { return }
         throw MoveFailure(
             reason: "\(missing.count) envelopes could not go over the other transport as well, "

@@ -245,7 +245,7 @@ extension Rehearsal {
     var plainScope: DeliveryScope {
         var scope = DeliveryScope()
         scope.proxies = Set(topology.branches.map(\.name) + topology.topicProxies.map(\.name))
-        scope.observed = Set(topology.agents.filter { $0.kind != nil }.map(\.name))
+        scope.observed = Set(topology.agents.filter(\.keepsHistory).map(\.name))
         return scope
     }
 

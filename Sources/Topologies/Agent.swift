@@ -16,6 +16,11 @@ public struct Agent: Sendable {
     public let transport: Transport
     /// What it speaks on ZeroMQ.
     public let wire: AgentWire
+    /// How much of the agents' contract it keeps.
+    public let contract: AgentContract
+    /// Whether it records what it sends and is delivered; what others do, the mesh records as it
+    /// passes.
+    public let keepsHistory: Bool
     /// Its settings as it gets them: sizes in bytes, groups expanded, paths resolved.
     public let settings: Value
     /// The agents that must be ready before it starts, groups expanded.
@@ -26,6 +31,9 @@ public struct Agent: Sendable {
     public let location: Location
 
     let launches: [Transport: Launch]
+
+    /// Whether it is on the control plane: waited for, commanded, drained, stopped and asked.
+    public var speaks: Bool { contract == .full }
 
     /// How it is started on a transport; `nil` where it cannot run on that one.
     public func launch(on transport: Transport) -> Launch? { launches[transport] }
@@ -53,6 +61,22 @@ public enum AgentWire: String, Sendable, CaseIterable {
     case frames
     /// The seed's single JSON frame.
     case json
+}
+
+/// How much of the agents' contract (`agents/README.md`) an agent keeps.
+public enum AgentContract: String, Sendable, CaseIterable {
+    /// What goes over the wire, and nothing more: it is started, and ended by a signal.
+    case wire
+    /// All of it: it also says that it is ready, obeys commands and hands over its state.
+    case full
+}
+
+/// Who records what an agent sends and is delivered.
+public enum AgentHistory: String, Sendable, CaseIterable {
+    /// The mesh does, as it passes.
+    case none
+    /// The agent itself, in a history as `Documentation/history-format.md` describes it.
+    case own
 }
 
 /// How an agent's process is started.

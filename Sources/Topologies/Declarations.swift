@@ -55,6 +55,8 @@ struct Declarations {
         let branch: Located<String>?
         let transport: Located<Transport>?
         let wire: Located<AgentWire>?
+        let contract: Located<AgentContract>?
+        let history: Located<AgentHistory>?
         let replicas: Located<Int>?
         /// Whether `replicas` stands there, even if its value is wrong.
         let hasReplicas: Bool
@@ -185,6 +187,10 @@ extension Declarations {
                 transport: agent.optional(
                     "transport", .located(.enumeration("transport", of: Transport.self))),
                 wire: agent.optional("wire", .located(.enumeration("wire", of: AgentWire.self))),
+                contract: agent.optional(
+                    "contract", .located(.enumeration("contract", of: AgentContract.self))),
+                history: agent.optional(
+                    "history", .located(.enumeration("history", of: AgentHistory.self))),
                 replicas: agent.optional("replicas", .located(.integer(in: 1...1_000))),
                 hasReplicas: agent.contains("replicas"),
                 settings: agent.optional("settings", .any),

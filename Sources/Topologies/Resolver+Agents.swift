@@ -30,6 +30,8 @@ extension Resolver {
                 "a built-in agent speaks frames only", at: location,
                 help: "remove 'wire': json is for commands that speak the seed's single frame")
         }
+        checkContract(of: agent, wire: wire)
+        let isFull = kind != nil || agent.contract?.value == .full
         let home = branches.first { $0.name == branch }
         if transport == .nats, let home, home.server == nil, declarations.servers.isEmpty {
             diagnostics.error(
@@ -44,7 +46,8 @@ extension Resolver {
         return agentNames[entry.key, default: []].map { name in
             Agent(
                 name: name, group: entry.key, kind: kind?.name, branch: branch ?? "",
-                transport: transport, wire: wire, settings: settings,
+                transport: transport, wire: wire, contract: isFull ? .full : .wire,
+                keepsHistory: kind != nil || agent.history?.value == .own, settings: settings,
                 dependencies: dependencies, restart: agent.restart, location: entry.location,
                 launches: launches)
         }
@@ -84,6 +87,29 @@ extension Resolver {
                 at: agent.transport?.location ?? entry.location,
                 help: "add a 'command' for every transport, or "
                     + "'transports: {\(transport.rawValue): {command: [./agent]}}'")
+        }
+    }
+
+    /// Checks what a command says of the contract that it keeps; a kind keeps all of it.
+    private func checkContract(of agent: Declarations.Agent, wire: AgentWire) {
+        guard agent.kindKey == nil else {
+            for location in [agent.contract?.location, agent.history?.location] {
+                guard let location else { continue }
+                diagnostics.error(
+                    "a built-in agent keeps the whole contract, and a history", at: location,
+                    help: "remove the key: it is for commands")
+            }
+            return
+        }
+        if let contract = agent.contract, contract.value == .full, wire == .json {
+            diagnostics.error(
+                "the full contract speaks frames", at: contract.location,
+                help: "remove 'wire: json', or the contract")
+        }
+        if let history = agent.history, history.value == .own, agent.contract?.value != .full {
+            diagnostics.error(
+                "only a command with 'contract: full' can keep a history", at: history.location,
+                help: "remove it: the mesh records what passes")
         }
     }
 

@@ -116,6 +116,22 @@ struct TopologyTests {
         #expect(branch?.endpoint?.resolved(in: "/run/x") == "ipc:///run/x/photogrammetry")
     }
 
+    @Test(
+        "a command speaks and records where it says so, a kind always does",
+        arguments: [
+            ("kind: probe", true, true), ("command: [./a]", false, false),
+            ("{ command: [./a], contract: full }", true, false),
+            ("{ command: [./a], contract: full, history: own }", true, true),
+            ("{ command: [./a], wire: json, contract: wire }", false, false),
+        ])
+    func contracts(entry: String, speaks: Bool, keepsHistory: Bool) throws {
+        let topology = try load(
+            "synmesh: 1\nname: t\nbranches: { core: {} }\nagents:\n  a:\n    \(entry)\n")
+        let agent = try #require(topology.agents.first)
+        #expect(agent.speaks == speaks)
+        #expect(agent.keepsHistory == keepsHistory)
+    }
+
     @Test("replicas are agents with numbers, and a reference to the group means all of them")
     func replicas() throws {
         let topology = try load(Self.complete)
