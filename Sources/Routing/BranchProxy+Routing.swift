@@ -12,16 +12,21 @@ extension BranchProxy {
     }
 
     /// One message from the ROUTER: the sender's routing id, and what it sent.
-    func handle(_ frames: [[UInt8]]) throws(RoutingError) {
+    ///
+    /// - Parameters:
+    ///   - frames: Its frames, or the first of them where it has more than any that is known.
+    ///   - count: How many frames it had.
+    /// - Throws: `RoutingError` when a socket fails.
+    func handle(_ frames: [[UInt8]], of count: Int) throws(RoutingError) {
         let sender = frames[0]
         let peer = peers[sender]
-        switch frames.count {
+        switch count {
         case 2: try routeSeed(frames[1], from: sender, peer)
         case 4 where frames[1].isEmpty:
             try handleForProxy(frames[2], frames[3], from: sender, peer)
         case 4: try routeFrames(frames, from: sender, peer)
         default:
-            malformed("\(frames.count - 1) frames", from: sender)
+            malformed("\(count - 1) frames", from: sender)
         }
         // After a hello, which says how much it takes.
         guard let peer, !peer.wasAttached else { return }

@@ -39,6 +39,10 @@ public final class BranchProxy {
 
     var router: Socket
     var peers: [[UInt8]: Peer] = [:]
+    /// The same agents, for names that are still in a frame.
+    var registry = NameTable<Peer>()
+    /// The message that is being looked at.
+    var incoming = MultipartMessage()
     var links: [String: Link] = [:]
     /// Agents of linked branches.
     var remote: [[UInt8]: Link] = [:]
@@ -55,7 +59,7 @@ public final class BranchProxy {
     var isStopped = false
 
     /// Messages of one look at the ROUTER; then everything else gets its turn.
-    private static let batchMax = 512
+    static let batchMax = 512
     private static let connectTimeout = Duration.seconds(5)
 
     /// Binds, and connects to NATS where there is one, which may take a while.
@@ -122,6 +126,7 @@ public final class BranchProxy {
                 agent, number: statistics.number(of: Array(agent.name.utf8)), limits: limits,
                 isRestarted: incarnation > 1)
             peers[peer.routingID] = peer
+            registry.insert(peer, for: peer.routingID)
         }
         try startBridge()
     }
@@ -187,16 +192,6 @@ public final class BranchProxy {
             || links.values.contains { !$0.outlet.isEmpty }
         if !unsent.isEmpty || isFull { wait = min(wait, .milliseconds(1)) }
         return wait
-    }
-
-    /// Takes messages from the ROUTER; whether some may be left.
-    func receiveBatch() throws(RoutingError) -> Bool {
-        for _ in 0..<Self.batchMax {
-            let frames = try zeroMQ { () throws(ZeroMQError) in try router.receive() }
-            guard let frames else { return false }
-            try handle(frames)
-        }
-        return true
     }
 
     /// Tries again what had no room.

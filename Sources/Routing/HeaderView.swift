@@ -19,6 +19,12 @@ struct HeaderView {
 
     /// Reads `header`; nil when it is malformed.
     init?(_ header: [UInt8]) {
+        guard let view = header.withUnsafeBytes({ HeaderView($0) }) else { return nil }
+        self = view
+    }
+
+    /// Reads `header` where it stands; nil when it is malformed.
+    init?(_ header: UnsafeRawBufferPointer) {
         guard header.count > Self.namesOffset, header[0] == 1,
             let kind = Envelope.Kind(rawValue: header[1]),
             Envelope.ContentEncoding(rawValue: header[2]) != nil
@@ -46,14 +52,18 @@ struct HeaderView {
         self.type = type
     }
 
-    private static func integer(in header: [UInt8], at offset: Int, bytes: Int) -> UInt64 {
+    private static func integer(in header: UnsafeRawBufferPointer, at offset: Int, bytes: Int)
+        -> UInt64
+    {
         var value: UInt64 = 0
         for index in (0..<bytes).reversed() { value = value << 8 | UInt64(header[offset + index]) }
         return value
     }
 
     // Legal names are ASCII, and ASCII is UTF-8 without looking further.
-    private static func name(in header: [UInt8], at position: inout Int) -> Range<Int>? {
+    private static func name(in header: UnsafeRawBufferPointer, at position: inout Int) -> Range<
+        Int
+    >? {
         guard position < header.count else { return nil }
         let start = position + 1
         let end = start + Int(header[position])

@@ -36,6 +36,14 @@ struct Outlet {
         queue.removeFirst()
     }
 
+    /// Whether nothing waits, nothing is to be told first, and the destination takes a content.
+    var isOpen: Bool { queue.parcels.isEmpty && gaps.isEmpty && (credit ?? 1) > 0 }
+
+    /// A content was sent that never waited here.
+    mutating func tookContent() {
+        if let credit { self.credit = max(0, credit - 1) }
+    }
+
     /// The destination attaches and takes this many; nil: it gives no credit.
     mutating func attach(window: Int?) {
         credit = window

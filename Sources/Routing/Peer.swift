@@ -50,6 +50,12 @@ final class Peer {
         outlet = Outlet(limits: limits)
     }
 
+    /// Whether a content for it can go straight into the ROUTER: nothing waits before it, and
+    /// nothing is to be done with it but to send it.
+    var takesAtOnce: Bool {
+        transport == .zmq && keepsHistory && held == nil && isReady && outlet.isOpen
+    }
+
     /// Whether sending to it makes sense now.
     var isReady: Bool { wasAttached || mayBeSilent }
 }

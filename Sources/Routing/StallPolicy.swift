@@ -7,6 +7,9 @@ struct StallPolicy {
     private var since: ContinuousClock.Instant?
     private var lossySince: ContinuousClock.Instant?
 
+    /// Whether somebody has no room, or lost something not long ago.
+    var isSeen: Bool { since != nil || lossySince != nil }
+
     /// Whether the subscriber that has no room has used up its time.
     mutating func isOver(timeout: Duration, now: ContinuousClock.Instant) -> Bool {
         if lossySince != nil { return true }

@@ -13,10 +13,15 @@ struct TopicHold {
 
 extension TopicProxy {
     /// One message from a publisher: an envelope's three frames, or a foreign publisher's two.
-    func forward(_ frames: [[UInt8]]) throws(RoutingError) {
-        guard frames.count == 2 || frames.count == 3,
+    ///
+    /// - Parameters:
+    ///   - frames: Its frames, or the first of them where it has more than any that is known.
+    ///   - count: How many frames it had.
+    /// - Throws: `RoutingError` when a socket fails.
+    func forward(_ frames: [[UInt8]], of count: Int) throws(RoutingError) {
+        guard count == 2 || count == 3,
             let topic = String(validating: frames[0], as: UTF8.self), Names.isLegalTopic(topic)
-        else { return malformed("\(frames.count) frames, or no topic") }
+        else { return malformed("\(count) frames, or no topic") }
         messages += 1
         bytes += frames[frames.count - 1].count
         if frames.count == 2 {

@@ -33,6 +33,10 @@ public final class TopicProxy {
     var pending = PendingTable()
     var commands: CommandSource
     var isStopped = false
+    /// The message that is being looked at.
+    var incoming = MultipartMessage()
+    /// Topics that were found to be legal.
+    var knownTopics = NameTable<Void>()
     var backlog: Deque<[[UInt8]]> = []
     var stall = StallPolicy()
     /// Copies of what a moving agent subscribes to, by agent.
@@ -42,7 +46,7 @@ public final class TopicProxy {
     var stalled = 0
 
     static let limits = QueueLimits(messages: 100_000, bytes: 268_435_456)
-    private static let batchMax = 512
+    static let batchMax = 512
     private static let connectTimeout = Duration.seconds(5)
     static let natsTag = "topics"
 
@@ -162,16 +166,6 @@ public final class TopicProxy {
             guard let command else { return }
             perform(command.name, command.arguments, for: .control(command.id))
         }
-    }
-
-    /// Takes messages from publishers; whether some may be left.
-    func takeBatch() throws(RoutingError) -> Bool {
-        for _ in 0..<Self.batchMax where backlog.isEmpty {
-            let frames = try zeroMQ { () throws(ZeroMQError) in try publishers.receive() }
-            guard let frames else { return false }
-            try forward(frames)
-        }
-        return true
     }
 
     func handleInbox(arrivals: Bool = true) {

@@ -32,7 +32,7 @@ public struct Socket: ~Copyable {
         case publish, subscribe, xpub, xsub, request, reply, push, pull, dealer, router, pair
     }
 
-    private let handle: UnsafeMutableRawPointer
+    let handle: UnsafeMutableRawPointer
 
     // A context that terminates before its sockets close blocks for ever. Retaining it here means
     // that `Context.deinit` cannot run until every socket is gone.

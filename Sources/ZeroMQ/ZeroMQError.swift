@@ -35,6 +35,8 @@ public struct ZeroMQError: Error, Hashable, Sendable {
         public static let tooManySockets = Self(rawValue: EMFILE)
         /// The pattern does not allow this call now, such as two requests without a reply.
         public static let wrongState = Self(rawValue: EFSM)
+        /// A signal came; the call is to be made again.
+        public static let interrupted = Self(rawValue: EINTR)
         /// It cannot happen without waiting.
         public static let wouldBlock = Self(rawValue: EAGAIN)
         /// A mandatory router has no peer of that name.
