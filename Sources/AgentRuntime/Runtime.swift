@@ -87,7 +87,7 @@ final class Runtime {
                 throw AgentFailure(
                     .settings,
                     "the setting 'defects' is \(setting.canonical); it takes 'lose', 'repeat', "
-                        + "'swap', 'alter' (every Nth), 'on' and 'lane'")
+                        + "'swap', 'alter', 'alter_memory' (every Nth), 'on' and 'lane'")
             }
             options.defects = defects
         }

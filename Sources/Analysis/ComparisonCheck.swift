@@ -153,6 +153,8 @@ struct ComparisonCheck {
         }
         if content.weight == .different {
             add(.payload, record, content)
+        } else if content.isUndecidable {
+            add(.undecidable, record, content)
         } else if one.positions.count != other.positions.count {
             add(
                 .duplicate, record,
@@ -173,16 +175,22 @@ struct ComparisonCheck {
     private func contents(_ one: Copies, _ other: Copies) -> ContentComparison {
         let first = left.records[one.positions[0]]
         var worst = ContentComparison.of(
-            first, right.records[other.positions[0]], rules: options.rules)
+            first, right.records[other.positions[0]], rules: options.rules,
+            isOneMemory: isOneMemory)
         let rest =
             one.positions.dropFirst().map { left.records[$0] }
             + other.positions.dropFirst().map { right.records[$0] }
         for copy in rest where worst.weight != .different {
-            let next = ContentComparison.of(first, copy, rules: options.rules)
-            if worst.weight == nil || next.weight == .different { worst = next }
+            let next = ContentComparison.of(
+                first, copy, rules: options.rules, isOneMemory: isOneMemory)
+            let isWorse = worst.weight == nil && !worst.isUndecidable
+            if isWorse || next.weight == .different { worst = next }
         }
         return worst
     }
+
+    /// Both lanes of a dual run point to the same memory; two meshes never do.
+    private var isOneMemory: Bool { options.mode == .dual }
 
     /// Whether both sides had passed the earlier copy by the window before the later one came.
     private func isLate(_ one: ComparedRecord, _ other: ComparedRecord) -> Bool {

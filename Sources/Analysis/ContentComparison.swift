@@ -10,6 +10,8 @@ struct ContentComparison {
     var left: String?
     var right: String?
     var reason = ""
+    /// Nobody can say whether the contents are the same.
+    var isUndecidable = false
     /// Every place that differs, lists counted as one place.
     var places: Set<String> = []
 
@@ -17,15 +19,19 @@ struct ContentComparison {
 
     /// Bytes, then digest, then canonical JSON, then place by place.
     static func of(
-        _ left: ComparedRecord, _ right: ComparedRecord, rules: [PathRule]
+        _ left: ComparedRecord, _ right: ComparedRecord, rules: [PathRule],
+        isOneMemory: Bool = false
     ) -> ContentComparison {
         guard left.type == right.type else {
             return ContentComparison(
                 weight: .different, path: "type", left: left.type, right: right.type,
                 reason: "The types differ: '\(left.type)' and '\(right.type)'.")
         }
+        if !isOneMemory, left.contentEncoding == .descriptor, right.contentEncoding == .descriptor {
+            return descriptors(left.content, right.content)
+        }
         if ContentDifference.isSame(left.content, right.content) { return same }
-        let isJSON = left.contentEncoding == .json && right.contentEncoding == .json
+        let isJSON = left.contentEncoding.isJSON && right.contentEncoding.isJSON
         if isJSON, case .bytes(let one) = left.content, case .bytes(let other) = right.content,
             let before = try? Value(parsing: one), let after = try? Value(parsing: other)
         {
@@ -38,6 +44,45 @@ struct ContentComparison {
             weight: .different, path: difference.path,
             left: describe(left.content), right: describe(right.content),
             reason: "The contents differ: \(difference.reason).", places: [difference.kind])
+    }
+
+    /// What lies in two memories is the same where size, points and digest are; slots and
+    /// generations say only where it lies. Without digests nobody can say.
+    private static func descriptors(_ left: Content, _ right: Content) -> ContentComparison {
+        guard case .bytes(let one) = left, case .bytes(let other) = right,
+            let before = PointCloudDescriptor(parsing: one),
+            let after = PointCloudDescriptor(parsing: other)
+        else {
+            return undecidable("A descriptor of a content in shared memory cannot be read.")
+        }
+        let places = [
+            ("size", String(before.size), String(after.size)),
+            ("points", String(before.points), String(after.points)),
+            (
+                "digest", before.digest.map(ContentDigest.text) ?? "none",
+                after.digest.map(ContentDigest.text) ?? "none"
+            ),
+        ].filter { $0.1 != $0.2 }
+        if let first = places.first,
+            first.0 != "digest" || before.digest != nil && after.digest != nil
+        {
+            return ContentComparison(
+                weight: .different, path: "$.\(first.0)", left: first.1, right: first.2,
+                reason: "The contents in shared memory differ: \(first.0) \(first.1) and "
+                    + "\(first.2).", places: Set(places.map { "$.\($0.0)" }))
+        }
+        guard before.digest != nil, after.digest != nil else {
+            return undecidable(
+                "The contents in shared memory have no digests to compare ('checksum: write' or "
+                    + "'verify' makes them).")
+        }
+        return same
+    }
+
+    private static func undecidable(_ reason: String) -> ContentComparison {
+        var comparison = ContentComparison(weight: nil, reason: reason)
+        comparison.isUndecidable = true
+        return comparison
     }
 
     private static func structural(

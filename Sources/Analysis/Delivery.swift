@@ -139,6 +139,14 @@ public struct DeliveryReport: Sendable, Hashable {
     /// Deliveries of messages that carried no identity and were given one by their receiver: nobody
     /// can say how many were sent.
     public var unidentified = 0
+    /// Delivered envelopes whose content in shared memory was read without comparing its digest:
+    /// nobody can say whether it was altered.
+    public var unverified = 0
+    /// Delivered envelopes whose content in shared memory their receiver did not read.
+    public var unread = 0
+    /// Envelopes with contents in shared memory to receivers that keep no history: whether they
+    /// could read them is not known.
+    public var unobservedContents = 0
     /// Repeats that receivers recognised and dropped.
     public var repeatsDropped = 0
     /// How many expected deliveries each fault touched, by the fault's id.

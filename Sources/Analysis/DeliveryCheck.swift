@@ -227,6 +227,24 @@ struct DeliveryCheck {
             }
             return
         }
+        if sent.contentEncoding == .descriptor { checkSharedContent(sent, leg, life) }
+    }
+
+    /// The descriptor came as it was sent; what it points to is another question.
+    private mutating func checkSharedContent(
+        _ sent: HistoryRecord, _ leg: Leg, _ life: ClosedRange<UInt64>
+    ) {
+        switch index.sharedContents[sent.identity]?[leg.receiver] {
+        case .read(isVerified: true): break
+        case .read(isVerified: false): report.unverified += 1
+        case .unreadable(let reason, let at):
+            let life = life.lowerBound...max(life.upperBound, at)
+            deviate(
+                .corrupted, 1, sent.identity, leg, life,
+                reason: "The content in shared memory could not be read: \(reason).")
+        case nil where index.recorders.contains(leg.receiver): report.unread += 1
+        case nil: report.unobservedContents += 1
+        }
     }
 
     private static func alteration(

@@ -60,6 +60,12 @@ struct Gap {
     let reason: String
 }
 
+/// What a receiver found in shared memory in place of a content.
+enum SharedContent {
+    case read(isVerified: Bool)
+    case unreadable(reason: String, at: UInt64)
+}
+
 /// The histories sorted by stream and receiver.
 struct DeliveryIndex {
     private(set) var streams: [StreamKey: StreamEntries] = [:]
@@ -67,14 +73,17 @@ struct DeliveryIndex {
     private(set) var drops: [Identity: Drop] = [:]
     private(set) var late: [Identity: [String: UInt64]] = [:]
     private(set) var gaps: [StreamKey: [Gap]] = [:]
+    /// What became of contents in shared memory, by envelope and receiver.
+    private(set) var sharedContents: [Identity: [String: SharedContent]] = [:]
     private(set) var repeatsDropped = 0
+    /// Agents that record for themselves.
+    private(set) var recorders: Set<String> = []
     /// Agents whose deliveries would be seen.
     private(set) var observed: Set<String>
     private(set) var notes: [String] = []
 
     init(_ histories: [History], scope: DeliveryScope) {
         observed = scope.observed
-        var recorders: Set<String> = []
         for history in histories where !scope.proxies.contains(history.process) {
             recorders.insert(history.process)
         }
@@ -82,14 +91,14 @@ struct DeliveryIndex {
         // What it was subscribed to stands in the file that is missing.
         notes += scope.observed.subtracting(recorders).sorted().map { "\($0): no history" }
         for (index, history) in histories.enumerated() {
-            addRecords(of: history, at: index, recorders: recorders, proxies: scope.proxies)
+            addRecords(of: history, at: index, proxies: scope.proxies)
             notes += history.notes.map { "\(history.process): \($0)" }
         }
         addAnnotations(of: histories)
     }
 
     private mutating func addRecords(
-        of history: History, at index: Int, recorders: Set<String>, proxies: Set<String>
+        of history: History, at index: Int, proxies: Set<String>
     ) {
         for (position, record) in history.records.enumerated() where record.lane == .primary {
             let place = Place(history: index, record: position)
@@ -135,6 +144,15 @@ struct DeliveryIndex {
                     Gap(receiver: by, sequences: from...through, reason: reason))
             case .late(let identity, let by, let at):
                 late[identity, default: [:]][by] = min(at, late[identity]?[by] ?? .max)
+            case .contentRead(let identity, _, let isVerified, let by, _):
+                // A failure stays one, and one unverified reading makes the envelope unverified.
+                switch sharedContents[identity]?[by] {
+                case .unreadable, .read(isVerified: false): break
+                case .read(isVerified: true), nil:
+                    sharedContents[identity, default: [:]][by] = .read(isVerified: isVerified)
+                }
+            case .contentUnreadable(let identity, _, let reason, let by, let at):
+                sharedContents[identity, default: [:]][by] = .unreadable(reason: reason, at: at)
             case .cause, .note: break
             }
         }

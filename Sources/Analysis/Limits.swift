@@ -131,6 +131,13 @@ public struct Limits: Sendable, Hashable {
             return "Too few samples: \(counts.expected) deliveries expected, "
                 + "\(minimumSamples) needed."
         }
+        if let limit = self[.corrupted], delivery.unverified > 0,
+            counts.unexplained.corrupted + delivery.unverified > limit
+        {
+            return "\(delivery.unverified) contents in shared memory were read without comparing "
+                + "their digests ('checksum: verify' compares them): whether they were altered is "
+                + "not known."
+        }
         if delivery.pending > 0 {
             return "Not drained: \(delivery.pending) deliveries were still pending."
         }
@@ -141,7 +148,7 @@ public struct Limits: Sendable, Hashable {
                     + "\(max(1, minimumSamples)) needed."
             }
             if let undecidable = comparison?.counts[.undecidable], undecidable > 0 {
-                return "Not drained: \(undecidable) comparisons are undecidable."
+                return "\(undecidable) comparisons are undecidable."
             }
         }
         if !ratios.isEmpty {

@@ -243,6 +243,28 @@ public struct Verdict: Sendable, Hashable {
                     reason: "\(report.unidentified) deliveries carried no identity: whether any "
                         + "were lost or repeated is not known."))
         }
+        if report.unread > 0 {
+            findings.append(
+                Finding(
+                    .warning, .evidence,
+                    reason: "\(report.unread) envelopes were delivered whose contents in shared "
+                        + "memory their receivers did not read."))
+        }
+        if report.unverified > 0 {
+            findings.append(
+                Finding(
+                    .warning, .evidence,
+                    reason: "\(report.unverified) contents in shared memory were read without "
+                        + "comparing their digests: whether they were altered is not known."))
+        }
+        if report.unobservedContents > 0 {
+            findings.append(
+                Finding(
+                    .note, .evidence,
+                    reason:
+                        "\(report.unobservedContents) contents in shared memory were for agents "
+                        + "without a history: whether they could be read is not known."))
+        }
         if report.pending > 0 {
             findings.append(
                 Finding(

@@ -15,6 +15,8 @@ public struct Defects: Hashable, Sendable {
     public var swap: Int?
     /// The content of every Nth is altered: one leaf of JSON, one byte of anything else.
     public var alter: Int?
+    /// A byte of every Nth content in shared memory is altered after it was written.
+    public var alterMemory: Int?
     /// Only on this transport; nil is any.
     public var transport: String?
     /// On this lane.
@@ -23,20 +25,24 @@ public struct Defects: Hashable, Sendable {
     /// Makes planted faults.
     public init(
         lose: Int? = nil, repeat: Int? = nil, swap: Int? = nil, alter: Int? = nil,
-        transport: String? = nil, lane: Lane = .primary
+        alterMemory: Int? = nil, transport: String? = nil, lane: Lane = .primary
     ) {
         self.lose = lose
         self.`repeat` = `repeat`
         self.swap = swap
         self.alter = alter
+        self.alterMemory = alterMemory
         self.transport = transport
         self.lane = lane
     }
 
-    private static let members: Set<String> = ["lose", "repeat", "swap", "alter", "on", "lane"]
+    private static let members: Set<String> = [
+        "lose", "repeat", "swap", "alter", "alter_memory", "on", "lane",
+    ]
 
     /// Reads the setting `defects` of an agent:
-    /// `{"lose": N, "repeat": N, "swap": N, "alter": N, "on": "zmq|nats|any", "lane": "primary|shadow"}`.
+    /// `{"lose": N, "repeat": N, "swap": N, "alter": N, "alter_memory": N, "on": "zmq|nats|any",
+    /// "lane": "primary|shadow"}`.
     ///
     /// Nil where the value is no object, has an unknown member, or a count is not positive: a
     /// control that is not planted as meant would prove nothing.
@@ -48,7 +54,7 @@ public struct Defects: Hashable, Sendable {
         else { return nil }
         let lane = members["lane"].map { $0.string.flatMap(Lane.init(rawValue:)) } ?? .primary
         guard let lane else { return nil }
-        for name in ["lose", "repeat", "swap", "alter"] {
+        for name in ["lose", "repeat", "swap", "alter", "alter_memory"] {
             guard let value = members[name] else { continue }
             guard let count = value.integer, count > 0, count <= Int64(Int32.max) else {
                 return nil
@@ -58,7 +64,8 @@ public struct Defects: Hashable, Sendable {
         let transport = members["on"]?.string
         self.init(
             lose: count("lose"), repeat: count("repeat"), swap: count("swap"),
-            alter: count("alter"), transport: transport == "any" ? nil : transport,
+            alter: count("alter"), alterMemory: count("alter_memory"),
+            transport: transport == "any" ? nil : transport,
             lane: lane)
     }
 }

@@ -18,6 +18,11 @@ public enum Annotation: Sendable, Hashable {
         at: UInt64)
     /// An envelope came after its receiver had given it up; it was not delivered.
     case late(Identity, by: String, at: UInt64)
+    /// The content that the envelope points to was read in shared memory; `isVerified` says whether
+    /// its digest was compared with the sender's.
+    case contentRead(Identity, pool: String, isVerified: Bool, by: String, at: UInt64)
+    /// The content that the envelope points to was not there any more, or was not what was sent.
+    case contentUnreadable(Identity, pool: String, reason: String, by: String, at: UInt64)
     /// Anything else worth telling a reader.
     case note(String, at: UInt64)
 
@@ -26,7 +31,9 @@ public enum Annotation: Sendable, Hashable {
         switch self {
         case .cause(_, _, let at), .subscribed(_, _, let at), .unsubscribed(_, _, let at),
             .dropped(_, _, _, let at), .repeatDropped(_, _, _, let at),
-            .gap(_, _, _, _, _, _, let at), .late(_, _, let at), .note(_, let at):
+            .gap(_, _, _, _, _, _, let at), .late(_, _, let at),
+            .contentRead(_, _, _, _, let at), .contentUnreadable(_, _, _, _, let at),
+            .note(_, let at):
             at
         }
     }

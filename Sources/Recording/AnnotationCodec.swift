@@ -44,6 +44,18 @@ extension Annotation {
             text.begin("late", at: at)
             text.append("envelope", identity.causationID)
             text.append("by", by)
+        case .contentRead(let identity, let pool, let isVerified, let by, let at):
+            text.begin("content_read", at: at)
+            text.append("envelope", identity.causationID)
+            text.append("pool", pool)
+            text.append("verified", isVerified)
+            text.append("by", by)
+        case .contentUnreadable(let identity, let pool, let reason, let by, let at):
+            text.begin("content_unreadable", at: at)
+            text.append("envelope", identity.causationID)
+            text.append("pool", pool)
+            text.append("reason", reason)
+            text.append("by", by)
         case .note(let note, let at):
             text.begin("note", at: at)
             text.append("text", note)
@@ -88,10 +100,28 @@ extension Annotation {
                 return nil
             }
             self = .late(identity, by: by, at: at)
+        case "content_read", "content_unreadable":
+            guard let content = Annotation(content: value, named: name, at: at) else {
+                return nil
+            }
+            self = content
         case "note":
             guard let text = value["text"]?.string else { return nil }
             self = .note(text, at: at)
         default: return nil
+        }
+    }
+
+    private init?(content value: Value, named name: String, at: UInt64) {
+        guard let identity = value.identity("envelope"), let pool = value["pool"]?.string,
+            let by = value["by"]?.string
+        else { return nil }
+        if name == "content_read" {
+            guard let isVerified = value["verified"]?.bool else { return nil }
+            self = .contentRead(identity, pool: pool, isVerified: isVerified, by: by, at: at)
+        } else {
+            guard let reason = value["reason"]?.string else { return nil }
+            self = .contentUnreadable(identity, pool: pool, reason: reason, by: by, at: at)
         }
     }
 
@@ -137,6 +167,11 @@ struct JSONObjectText {
         if isLarge { bytes.append(UInt8(ascii: "\"")) }
         bytes.append(contentsOf: String(number).utf8)
         if isLarge { bytes.append(UInt8(ascii: "\"")) }
+    }
+
+    mutating func append(_ name: StaticString, _ truth: Bool) {
+        append(name: name)
+        bytes.append(contentsOf: (truth ? "true" : "false").utf8)
     }
 
     mutating func append(_ name: StaticString, _ text: String) {

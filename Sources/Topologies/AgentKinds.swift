@@ -89,6 +89,9 @@ extension AgentKind {
             ]),
     ]
 
+    /// The setting `threshold` where it is not given.
+    static let threshold = 10_000_000
+
     /// What every kind has that sends clouds: the pool for those of `threshold` bytes and more.
     private static let clouds = [
         Setting("pool", .pool),
@@ -103,6 +106,7 @@ extension AgentKind {
             Setting("repeat", .integer(1 ... .max)),
             Setting("swap", .integer(1 ... .max)),
             Setting("alter", .integer(1 ... .max)),
+            Setting("alter_memory", .integer(1 ... .max)),
             Setting("on", .choice(["zmq", "nats", "any"])),
             Setting("lane", .choice(["primary", "shadow"])),
         ]))

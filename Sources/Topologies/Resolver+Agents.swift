@@ -136,7 +136,9 @@ extension Resolver {
     private func settings(of agent: Declarations.Agent, _ kind: AgentKind?) -> Value {
         guard let node = agent.settings else { return .object([:]) }
         if let kind {
-            return SettingsReader(resolver: self).read(kind, node) ?? .object([:])
+            let settings = SettingsReader(resolver: self).read(kind, node) ?? .object([:])
+            checkThreshold(of: settings, at: node.location)
+            return settings
         }
         // The settings of a kind that is not known say nothing wrong.
         guard agent.kindKey == nil else { return .object([:]) }

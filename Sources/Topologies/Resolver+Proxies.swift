@@ -1,3 +1,4 @@
+internal import JSON
 internal import Wire
 internal import YAML
 
@@ -241,12 +242,25 @@ extension Resolver {
                 ? "declare it: 'pools: {\(pool.value): {size: 100MB, slots: 4}}'" : nil)
     }
 
+    /// Reports an agent whose pool no cloud can go to that is large enough for it.
+    func checkThreshold(of settings: Value, at location: Location) {
+        guard let name = settings["pool"]?.string,
+            let size = declarations.pools.first(where: { $0.key == name })?.value?.size
+        else { return }
+        let threshold = settings["threshold"]?.integer.map { Int($0) } ?? AgentKind.threshold
+        guard threshold > size else { return }
+        diagnostics.error(
+            "only clouds of \(Self.bytes(threshold)) and more go to the pool "
+                + "\(Diagnostic.quote(name)), whose slots have \(Self.bytes(size))", at: location,
+            help: "lower the setting 'threshold', or raise the 'size' of the pool")
+    }
+
     /// Warns of pools that take memory and that nobody can write to.
     ///
     /// The settings of a `command` are its own affair: with one, nothing is said.
     func checkPoolsAreUsed() {
         let commands = declarations.agents.contains { $0.value?.kindKey == nil }
-        guard !commands else { return }
+        guard !commands, !diagnostics.hasErrors else { return }
         for entry in declarations.pools where !usedPools.contains(entry.key) {
             diagnostics.warning(
                 "no agent writes to the pool \(Diagnostic.quote(entry.key))", at: entry.location,

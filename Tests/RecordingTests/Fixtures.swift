@@ -53,6 +53,10 @@ let everyAnnotation: [Annotation] = {
             flow: flow, incarnation: 3, from: 7, through: .max, reason: "timeout", by: "beta",
             at: 6),
         .late(one, by: "beta", at: 7),
+        .contentRead(one, pool: "clouds", isVerified: true, by: "beta", at: 8),
+        .contentRead(other, pool: "clouds", isVerified: false, by: "alpha", at: 9),
+        .contentUnreadable(
+            other, pool: "clouds", reason: "another \"generation\"", by: "alpha", at: 10),
         .note("", at: 0),
         .note("anything", at: .max),
     ]

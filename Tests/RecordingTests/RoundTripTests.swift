@@ -33,7 +33,7 @@ struct RoundTripTests {
                                 flow: flow, incarnation: incarnation, sequence: sequence),
                             type: "ping-\(encoding)", sent: sequence ^ 0xFF, hops: 3,
                             contentEncoding: encoding,
-                            content: encoding == .json
+                            content: encoding.isJSON
                                 ? Array("[1]".utf8) : [0, 255, 10, 13, 0x80])
                         envelopes.append((envelope, direction, "zmq", lane))
                         envelopes.append((envelope, direction, "inproc", lane))

@@ -39,7 +39,8 @@ struct TopologyTests {
             nats: main
             stall_timeout: 1s
         pools:
-          clouds: { size: 16MB, slots: 4 }
+          clouds:
+            { size: 16MB, slots: 4, checksum: write, lease: 5s, wait: 100ms, when_full: direct }
         agents:
           camera:
             kind: camera
@@ -49,6 +50,8 @@ struct TopologyTests {
             settings:
               to: [mesh]
               scene: { points: 1000, shape: torus }
+              pool: clouds
+              threshold: 1MB
               defects: { alter: 1000, on: nats }
             environment: { LOG: debug, LEVEL: 3 }
           mesh:
@@ -98,7 +101,26 @@ struct TopologyTests {
         #expect(proxy.publish?.resolved(in: "/run/x") == "tcp://127.0.0.1:5560")
         #expect(proxy.subscribe?.resolved(in: "/run/x") == "tcp://127.0.0.1:*")
         #expect(proxy.stallTimeout == .seconds(1))
-        #expect(topology.pools.map(\.byteCount) == [64_000_000])
+        let pool = try #require(topology.pools.first)
+        #expect(pool.byteCount == 64_000_000)
+        #expect(pool.checksum == .write)
+        #expect(pool.lease == .seconds(5))
+        #expect(pool.wait == .milliseconds(100))
+        #expect(pool.whenFull == .direct)
+        let camera = try #require(topology.agent(named: "camera-1"))
+        #expect(camera.settings["pool"] == "clouds")
+        #expect(camera.settings["threshold"] == 1_000_000)
+    }
+
+    @Test("a pool verifies, keeps a content for a minute, and fails when it is full")
+    func poolDefaults() throws {
+        let text = "synmesh: 1\nbranches: {core: {}}\npools: { a: { size: 10, slots: 3 } }\n"
+            + "agents: { c: { kind: camera, settings: { pool: a, scene: { points: 1 } } } }"
+        let pool = try #require(try load(text).pools.first)
+        #expect(pool.checksum == .verify)
+        #expect(pool.lease == .seconds(60))
+        #expect(pool.wait == .seconds(2))
+        #expect(pool.whenFull == .fail)
     }
 
     @Test("a link that one side names is a link on both")
