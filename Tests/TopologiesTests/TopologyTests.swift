@@ -114,7 +114,7 @@ struct TopologyTests {
 
     @Test("a pool verifies, keeps a content for a minute, and fails when it is full")
     func poolDefaults() throws {
-        let text = "synmesh: 1\nbranches: {core: {}}\npools: { a: { size: 10, slots: 3 } }\n"
+        let text = "synmesh: 1\nbranches: {core: {}}\npools: { a: { size: 10MB, slots: 3 } }\n"
             + "agents: { c: { kind: camera, settings: { pool: a, scene: { points: 1 } } } }"
         let pool = try #require(try load(text).pools.first)
         #expect(pool.checksum == .verify)
