@@ -46,8 +46,9 @@ struct ContentComparison {
             reason: "The contents differ: \(difference.reason).", places: [difference.kind])
     }
 
-    /// What lies in two memories is the same where size, points and digest are; slots and
-    /// generations say only where it lies. Without digests nobody can say.
+    /// What lies in two memories is the same where size, points and digest are.
+    ///
+    /// Slots and generations say only where it lies. Without digests nobody can say.
     private static func descriptors(_ left: Content, _ right: Content) -> ContentComparison {
         guard case .bytes(let one) = left, case .bytes(let other) = right,
             let before = PointCloudDescriptor(parsing: one),

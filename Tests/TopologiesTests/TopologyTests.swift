@@ -114,8 +114,12 @@ struct TopologyTests {
 
     @Test("a pool verifies, keeps a content for a minute, and fails when it is full")
     func poolDefaults() throws {
-        let text = "synmesh: 1\nbranches: {core: {}}\npools: { a: { size: 10MB, slots: 3 } }\n"
-            + "agents: { c: { kind: camera, settings: { pool: a, scene: { points: 1 } } } }"
+        let text = """
+            synmesh: 1
+            branches: { core: }
+            pools: { a: { size: 10MB, slots: 3 } }
+            agents: { c: { kind: camera, settings: { pool: a, scene: { points: 1 } } } }
+            """
         let pool = try #require(try load(text).pools.first)
         #expect(pool.checksum == .verify)
         #expect(pool.lease == .seconds(60))
