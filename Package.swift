@@ -69,6 +69,7 @@ let package = Package(
         // Mechanisms
         module("Threads", ["CLinux"]),
         module("Recording", ["Wire", "JSON", "CXXHash", "CLinux"]),
+        module("SharedMemory", ["CLinux", "CXXHash"]),
         module("Control", ["Wire", "JSON", "ZeroMQ", "Threads"]),
         module(
             "Messaging",
@@ -131,6 +132,12 @@ let package = Package(
         tests("Topologies", ["JSON", "Wire", "YAML"]),
         tests("Recording", ["Wire", "JSON"], exclude: ["read_mcap.py"]),
         tests("Threads"),
+        // A writer and a reader for the tests to kill.
+        program(
+            "shared-memory-subject", ["SharedMemory"], path: "Tests/SharedMemorySubject"),
+        tests(
+            "SharedMemory", ["CLinux", "CXXHash", "shared-memory-subject"],
+            exclude: ["pool.py", "pool.hex"]),
         tests("Control", ["JSON", "Threads", "ZeroMQ"]),
         tests("Messaging", ["Wire", "JSON", "NATS", "ZeroMQ", "Recording", "Routing"]),
         tests(

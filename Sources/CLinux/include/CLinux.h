@@ -102,4 +102,7 @@ int synmesh_remove_tree(const char *path);
 // The memory-mapped history file.
 #include "HistoryFile.h"
 
+// Locks and loads for shared memory.
+#include "SharedMemory.h"
+
 #endif
