@@ -97,13 +97,20 @@ let package = Package(
             "AgentRuntime",
             ["Messaging", "Control", "Recording", "Wire", "JSON", "ZeroMQ", "CLinux"]),
 
+        // What others can do: plain C on the plain libraries, to measure against.
+        .executableTarget(
+            name: "synmesh-reference", path: "Benchmarks/reference",
+            linkerSettings: [.linkedLibrary("zmq"), .linkedLibrary("nats")]),
+        module(
+            "Benchmarking", ["JSON", "Scenarios", "Supervision", "Threads", "Topologies"]),
+
         // Faces
         module("Reporting", ["Analysis", "JSON", "Wire"]),
         program(
             "synmesh",
             [
-                "Analysis", "JSON", "Recording", "Reporting", "Scenarios", "Supervision",
-                "Threads", "Topologies", "Wire", "YAML", argumentParser,
+                "Analysis", "Benchmarking", "JSON", "Recording", "Reporting", "Scenarios",
+                "Supervision", "Threads", "Topologies", "Wire", "YAML", argumentParser,
             ]),
 
         // Programs

@@ -49,8 +49,8 @@ actor Mesh {
         }
     }
 
-    /// Starts everything and returns when all of it is ready.
-    func start() async throws {
+    /// Starts everything, or all but the agents, and returns when it is ready.
+    func start(withAgents: Bool = true) async throws {
         let events = context.supervisor.events()
         watcher = Task { [weak self] in
             for await event in events { await self?.heed(event) }
@@ -67,6 +67,7 @@ actor Mesh {
         for branch in topology.branches { try await start(branch) }
         for proxy in topology.topicProxies { try await start(proxy) }
         try await linkBranches()
+        guard withAgents else { return }
         for level in topology.startOrder {
             try await withThrowingTaskGroup { group in
                 for agent in level {

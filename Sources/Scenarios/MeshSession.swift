@@ -25,14 +25,53 @@ public actor MeshSession {
 
     /// Starts everything and returns when all of it is ready.
     ///
+    /// - Parameter withAgents: Without, only servers and proxies are started: the agents are somebody
+    ///   else's, who finds them by `endpoint`.
     /// - Throws: `EnvironmentError` when a part cannot be started; nothing is left running then.
-    public func start() async throws {
+    public func start(withAgents: Bool = true) async throws {
         do {
-            try await mesh.start()
+            try await mesh.start(withAgents: withAgents)
         } catch {
             _ = await stop()
             throw error
         }
+    }
+
+    /// Where a proxy is bound.
+    ///
+    /// - Parameters:
+    ///   - socket: `router` of a branch, `publish` or `subscribe` of a topic proxy.
+    ///   - part: The branch's or the proxy's name.
+    /// - Returns: The endpoint.
+    /// - Throws: `EnvironmentError` where there is none.
+    public func endpoint(_ socket: String, of part: String) throws -> String {
+        guard let endpoint = mesh.book.withLock({ $0.endpoints[part]?[socket] }) else {
+            throw EnvironmentError("could not find '\(part)'", reason: "it has no '\(socket)'")
+        }
+        return endpoint
+    }
+
+    /// Where a NATS server answers.
+    ///
+    /// - Throws: `EnvironmentError` where it is not up.
+    public func url(of server: String) throws -> String {
+        guard let url = mesh.book.withLock({ $0.urls[server] }) else {
+            throw EnvironmentError(
+                "could not find '\(server)'", reason: "it is no server that is up")
+        }
+        return url
+    }
+
+    /// The process number of a part that runs.
+    ///
+    /// - Throws: `EnvironmentError` where it does not run.
+    public func process(of part: String) async throws -> Int32 {
+        let name = mesh.place.process(part)
+        let status = await context.supervisor.statuses().first { $0.name == name }
+        guard let process = status?.process else {
+            throw EnvironmentError("could not find '\(part)'", reason: "it does not run")
+        }
+        return process
     }
 
     /// Returns why, when a part has ended that does not come back.

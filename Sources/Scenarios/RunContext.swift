@@ -76,7 +76,7 @@ struct RunContext: Sendable {
         started = clock.now
         run = Self.runName(at: started)
         manifest = guardian.manifest
-        programs = Self.programsFolder()
+        programs = Machine.programsFolder
         do {
             // Absolute, since a program of the user's runs in another folder.
             let logs = URL(filePath: options.logs).standardizedFileURL.path
@@ -166,11 +166,6 @@ struct RunContext: Sendable {
                 """, timeZone: .gmt, calendar: Calendar(identifier: .gregorian)))
         return "\(text)-\(getpid())"
     }
-
-    private static func programsFolder() -> String {
-        let own = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        return own.map { String($0[..<($0.lastIndex(of: "/") ?? $0.startIndex)]) } ?? "."
-    }
 }
 
 /// The facts of this machine that a topology is checked against.
@@ -178,5 +173,11 @@ public enum Machine {
     /// The longest folder that a run's sockets may be in.
     public static var runtimeFolder: String {
         RunContext.runtimeParent + "/20260101-000000-4194304"
+    }
+
+    /// Where the programs of this package are: next to the running one.
+    public static var programsFolder: String {
+        let own = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        return own.map { String($0[..<($0.lastIndex(of: "/") ?? $0.startIndex)]) } ?? "."
     }
 }

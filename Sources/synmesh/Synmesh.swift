@@ -7,7 +7,7 @@ struct Program {
     static func main() async {
         var guardian: Guardian?
         if let command = CommandLine.arguments.dropFirst().first,
-            ["up", "run"].contains(command), !asksForHelp
+            ["up", "run", "bench"].contains(command), !asksForHelp
         {
             do throws(SupervisionError) {
                 guardian = try Guardian.enter()
@@ -36,7 +36,7 @@ struct Synmesh: AsyncParsableCommand {
             something, 64 wrong usage, 70 a defect of synmesh, 130 interrupted.
             """,
         version: "0.1.0",
-        subcommands: [Check.self, Up.self, Run.self, Diff.self, Report.self])
+        subcommands: [Check.self, Up.self, Run.self, Diff.self, Report.self, Bench.self])
 }
 
 /// What the exit code says.

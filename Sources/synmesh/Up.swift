@@ -11,6 +11,9 @@ struct Up: AsyncParsableCommand {
     @Argument(help: "The topology (YAML).", completion: .file(extensions: ["yaml"]))
     var topology: String
 
+    @Flag(help: "Start the servers and proxies, and print where they are: the agents are yours.")
+    var withoutAgents = false
+
     @OptionGroup var options: RunArguments
 
     func run() async throws {
@@ -29,7 +32,7 @@ struct Up: AsyncParsableCommand {
             } again: {
                 await stopping.kill()
             }
-            try await session.start()
+            try await session.start(withAgents: !withoutAgents)
         } catch {
             printError("synmesh: \(error)")
             throw ExitStatus(for: error).code

@@ -1,0 +1,155 @@
+internal import Foundation
+internal import JSON
+internal import Scenarios
+internal import Supervision
+internal import Threads
+internal import Topologies
+
+/// What suites run on: meshes of ours, and reference programs.
+struct Bed: Sendable {
+    let options: Bench.Options
+    let guardian: Guardian
+
+    /// How often each measurement is made.
+    var rounds: Int { options.isQuick ? 3 : 7 }
+
+    /// A size, smaller where it is to be quick.
+    func scaled(_ count: Int) -> Int { options.isQuick ? max(1, count / 5) : count }
+
+    /// Runs a mesh's proxies and servers, without its agents: others play those.
+    ///
+    /// - Parameters:
+    ///   - topology: The topology's text.
+    ///   - body: Gets the session.
+    /// - Returns: What `body` returns.
+    /// - Throws: What `body` throws, `Bench.Failure` where the topology is wrong or something was
+    ///   left behind.
+    func withMesh<Result: Sendable>(
+        _ topology: String, _ body: (MeshSession) async throws -> Result
+    ) async throws -> Result {
+        let outcome = Topology.load(text: topology, file: "bench.yaml", directory: ".")
+        guard let loaded = outcome.topology else { throw Bench.Failure(outcome.rendered) }
+        let session = try MeshSession(
+            loaded, guardian: guardian, options: RunOptions(logs: options.logs))
+        try await session.start(withAgents: false)
+        let result: Result
+        do {
+            result = try await body(session)
+        } catch {
+            _ = await session.stop()
+            throw error
+        }
+        let certificate = await session.stop()
+        guard certificate.isClean else { throw Bench.Failure("left behind: \(certificate)") }
+        return result
+    }
+
+    /// Runs a reference program to its end.
+    ///
+    /// - Returns: What it printed: one line of JSON.
+    func reference(_ role: String, _ words: [String: String]) async throws -> Value {
+        let program = try Self.program("synmesh-reference")
+        return try await onDedicatedThread(named: role) {
+            let process = Foundation.Process()
+            process.executableURL = URL(filePath: program)
+            process.arguments =
+                [role] + words.sorted { $0.key < $1.key }.flatMap { ["--\($0)", $1] }
+            process.standardInput = FileHandle.nullDevice
+            let (output, errors) = (Pipe(), Pipe())
+            process.standardOutput = output
+            process.standardError = errors
+            try process.run()
+            let text = output.fileHandleForReading.readDataToEndOfFile()
+            process.waitUntilExit()
+            guard process.terminationStatus == 0, let value = try? Value(parsing: Array(text))
+            else {
+                let said = errors.fileHandleForReading.readDataToEndOfFile()
+                throw Bench.Failure(
+                    "the reference program \(role) failed: \(String(decoding: said, as: UTF8.self))"
+                )
+            }
+            return value
+        }
+    }
+
+    /// Runs a reference program that serves until its input ends.
+    ///
+    /// - Parameters:
+    ///   - role: Which.
+    ///   - body: Gets what it said first, one line of JSON, and its process number.
+    /// - Returns: What `body` returns.
+    /// - Throws: What `body` throws, `Bench.Failure` where the program does not start.
+    func withReferenceServer<Result: Sendable>(
+        _ role: String, _ body: (Value, Int32) async throws -> Result
+    ) async throws -> Result {
+        let process = Foundation.Process()
+        process.executableURL = URL(filePath: try Self.program("synmesh-reference"))
+        process.arguments = [role]
+        let (input, output) = (Pipe(), Pipe())
+        process.standardInput = input
+        process.standardOutput = output
+        try process.run()
+        let reading = output.fileHandleForReading
+        let first = try await onDedicatedThread(named: role) { () -> Value? in
+            var line: [UInt8] = []
+            while let byte = try reading.read(upToCount: 1)?.first, byte != 0x0A {
+                line.append(byte)
+            }
+            return try? Value(parsing: line)
+        }
+        let result: Swift.Result<Result, any Error>
+        if let first {
+            do {
+                result = .success(try await body(first, process.processIdentifier))
+            } catch {
+                result = .failure(error)
+            }
+        } else {
+            result = .failure(Bench.Failure("the reference program \(role) did not start"))
+        }
+        try? input.fileHandleForWriting.close()
+        try await onDedicatedThread(named: role) { process.waitUntilExit() }
+        return try result.get()
+    }
+
+    /// Measures ours and the reference in alternating order, so that neither has the better minutes.
+    func alternate<Side: Sendable, Sample: Sendable>(
+        _ sides: [Side], _ measure: (Side) async throws -> Sample
+    ) async throws -> [[Sample]] {
+        var samples: [[Sample]] = sides.map { _ in [] }
+        for round in 0..<rounds {
+            let order = round.isMultiple(of: 2) ? Array(sides.indices) : sides.indices.reversed()
+            for side in order {
+                try Task.checkCancellation()
+                samples[side].append(try await measure(sides[side]))
+            }
+        }
+        return samples
+    }
+
+    /// Greatest resident size of a process so far, in megabytes.
+    static func residentPeak(of process: Int32) -> Double {
+        let status = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
+        let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+        let kilobytes = line?.split(separator: " ").dropFirst().first.flatMap { Double($0) }
+        return (kilobytes ?? .nan) / 1_024
+    }
+
+    private static func program(_ name: String) throws -> String {
+        let path = Machine.programsFolder + "/" + name
+        guard FileManager.default.isExecutableFile(atPath: path) else {
+            throw Bench.Failure("\(path) is missing: build it with 'make build'")
+        }
+        return path
+    }
+}
+
+extension Value {
+    /// The number of a member.
+    func figure(_ name: String) throws -> Double {
+        guard let number = self[name]?.double else {
+            throw Bench.Failure("a reference program did not say its '\(name)'")
+        }
+        return number
+    }
+}
