@@ -24,6 +24,8 @@ public struct AgentEnvironment: Hashable, Sendable {
     public let kind: String
     /// How the agent is attached.
     public let transport: Transport
+    /// What is spoken to the branch: `json` where its ROUTER is one of the user's own.
+    public let speaksSeedWire: Bool
     /// The ROUTER of the agent's branch; there where `transport` is `zmq`.
     public let branch: String?
     /// The NATS server; there where `transport` is `nats`.
@@ -49,6 +51,7 @@ public struct AgentEnvironment: Hashable, Sendable {
         state = reader.optional("SYNMESH_STATE")
         kind = reader.name("SYNMESH_KIND")
         transport = reader.transport("SYNMESH_TRANSPORT")
+        speaksSeedWire = reader.choice("SYNMESH_WIRE", of: ["frames", "json"]) == "json"
         branch =
             transport == .zmq
             ? reader.text("SYNMESH_BRANCH_ENDPOINT") : reader.optional("SYNMESH_BRANCH_ENDPOINT")
@@ -116,6 +119,16 @@ private struct VariableReader {
         if let transport = Transport(rawValue: text) { return transport }
         if !text.isEmpty { problems.append("\(key) is '\(text)', neither 'zmq' nor 'nats'") }
         return .zmq
+    }
+
+    /// The first choice where the variable is absent.
+    mutating func choice(_ key: String, of choices: [String]) -> String {
+        guard let text = optional(key) else { return choices[0] }
+        if !choices.contains(text) {
+            let known = choices.map { "'\($0)'" }.joined(separator: " nor ")
+            problems.append("\(key) is '\(text)', neither \(known)")
+        }
+        return text
     }
 
     mutating func topicProxies(_ key: String) -> [TopicProxyEndpoints] {

@@ -27,14 +27,18 @@ extension Runtime {
         case "result": answer(command, agent.result())
         case "shadow": changeShadow(command)
         case "drain": try drain(command)
+        case "pause": beginPause(command)
+        case "resume":
+            endPause()
+            answer(command, [:])
         case "stop":
             stopCommand = command.id
             isStopping = true
         default:
             refuse(
                 command,
-                "unknown command '\(command.name)'; known are load, status, shadow, drain, stop "
-                    + "and result")
+                "unknown command '\(command.name)'; known are load, status, shadow, drain, pause, "
+                    + "resume, stop and result")
         }
     }
 
@@ -97,6 +101,7 @@ extension Runtime {
         members["failed"] = Value(outbox.failed)
         members["shadow"] = .bool(client.hasShadow)
         members["drained"] = .bool(isDrained)
+        members["paused"] = .bool(pause != nil)
         return .object(members)
     }
 
@@ -125,6 +130,7 @@ extension Runtime {
 
     private func drain(_ command: Command) throws {
         guard !isDrained else { return refuse(command, "the agent is drained already") }
+        endPause()
         let unfinished = abandonLoads()
         let result = try client.drain { envelope in try handle(envelope) }
         isDrained = true
@@ -147,11 +153,11 @@ extension Runtime {
 
     // MARK: Answers
 
-    private func answer(_ command: Command, _ result: Value) {
+    func answer(_ command: Command, _ result: Value) {
         reply { () throws(ControlError) in try control.answer(command.id, result: result) }
     }
 
-    private func refuse(_ command: Command, _ reason: String) {
+    func refuse(_ command: Command, _ reason: String) {
         Output.log("refused '\(command.name)': \(reason)")
         reply { () throws(ControlError) in try control.fail(command.id, error: reason) }
     }

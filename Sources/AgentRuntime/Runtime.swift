@@ -15,6 +15,8 @@ final class Runtime {
     var control: ControlClient
     var loads: [ActiveLoad] = []
     var isDrained = false
+    /// Set while others must be able to count on silence: nothing is sent and nothing handed out.
+    var pause: Pause?
     /// Set by the command `stop`: whom to answer when everything is closed.
     var stopCommand: UInt64?
     var isStopping = false
@@ -109,6 +111,12 @@ final class Runtime {
         _ environment: AgentEnvironment, in context: Context
     ) throws(MessagingError) -> any AgentTransport {
         switch environment.transport {
+        case .zmq where environment.speaksSeedWire:
+            try SeedTransport(
+                SeedTransport.Configuration(
+                    agent: environment.name, incarnation: environment.incarnation,
+                    branch: environment.branch ?? "", topicProxies: environment.topicProxies),
+                clock: environment.clock, in: context)
         case .zmq:
             try ZeroMQTransport(
                 ZeroMQTransport.Configuration(
@@ -136,7 +144,13 @@ final class Runtime {
                 }
                 try obey()
                 if isStopping { break }
-                if isDrained { try rest(.seconds(1)) } else { try work() }
+                if isDrained {
+                    try rest(.seconds(1))
+                } else if pause != nil {
+                    try keepPaused()
+                } else {
+                    try work()
+                }
             }
         } catch {
             // What was recorded so far is in the file already; the seal only makes it tidy.
@@ -175,7 +189,7 @@ final class Runtime {
         outbox.roomItems(for: .agent(environment.name))
     }
 
-    private func rest(_ time: Duration, also others: [PollItem] = []) throws(ZeroMQError) {
+    func rest(_ time: Duration, also others: [PollItem] = []) throws(ZeroMQError) {
         var items = [control.pollItem, .fileDescriptor(termination.descriptor)] + others
         _ = try poll(&items, timeout: time)
     }

@@ -1,5 +1,5 @@
 public import Wire
-internal import ZeroMQ
+public import ZeroMQ
 
 /// What a drain achieved.
 public struct DrainResult: Hashable, Sendable {
@@ -76,6 +76,23 @@ extension AgentClient {
             result.problems.append(error.description)
         }
     }
+
+    /// Starts to make sure that everything sent so far is passed on; the client goes on as before.
+    ///
+    /// - Throws: `MessagingError` where there is no way to ask for it.
+    public func beginFence() throws(MessagingError) {
+        for envelope in primaryDefects.takeWithheld() { try transmit(envelope) }
+        try transport.beginOutboundDrain()
+    }
+
+    /// Whether everything sent before the last `beginFence` has been passed on.
+    public var isFencePassed: Bool { transport.isOutboundDrained }
+
+    /// Takes in what has come and hands none of it out yet.
+    public func takeIn() throws(MessagingError) { try pump() }
+
+    /// What to wait for until there is something to take in; nothing where no more is taken.
+    public var inboundItems: [PollItem] { isFull ? [] : transport.inboundItems() }
 
     /// Ends the client at once: what was sent still leaves, what was not received is lost.
     public func close() {

@@ -39,7 +39,7 @@ extension AgentClient {
     ///
     /// - Throws: `MessagingError` where it is not there any more.
     public func keptPointCloud(restoring state: Value) throws(MessagingError) -> KeptCloud {
-        guard let content = state["content"]?.string.flatMap(decodeBase64) else {
+        guard let content = state["content"]?.string.flatMap(Base64.decode) else {
             throw MessagingError(.restore, .malformedState("a kept cloud has no content"))
         }
         return KeptCloud(content: content)

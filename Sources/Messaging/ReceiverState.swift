@@ -85,8 +85,8 @@ extension Receiver {
         }
         var held: [Arrival] = []
         for value in state["held"]?.array ?? [] {
-            guard let header = value["header"]?.string.flatMap(decodeBase64),
-                let content = value["content"]?.string.flatMap(decodeBase64),
+            guard let header = value["header"]?.string.flatMap(Base64.decode),
+                let content = value["content"]?.string.flatMap(Base64.decode),
                 let envelope = try? Envelope(header: header, content: content)
             else { throw malformed("a held envelope cannot be read") }
             held.append(Arrival(envelope, transport: value["transport"]?.string ?? "unknown"))
@@ -98,39 +98,4 @@ extension Receiver {
         for arrival in held { outcomes += accept(arrival, at: now) }
         return outcomes
     }
-}
-
-/// The bytes of base64 text (RFC 4648, section 4, padded), or nil.
-func decodeBase64(_ text: String) -> [UInt8]? {
-    guard text.utf8.count % 4 == 0 else { return nil }
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(text.utf8.count / 4 * 3)
-    var group: UInt32 = 0
-    var digits = 0
-    var padding = 0
-    for character in text.utf8 {
-        let digit: UInt8
-        switch character {
-        case 0x41...0x5A: digit = character - 0x41
-        case 0x61...0x7A: digit = character - 0x61 + 26
-        case 0x30...0x39: digit = character - 0x30 + 52
-        case 0x2B: digit = 62
-        case 0x2F: digit = 63
-        case 0x3D:
-            padding += 1
-            digit = 0
-        default: return nil
-        }
-        guard padding == 0 || character == 0x3D, padding <= 2 else { return nil }
-        group = group << 6 | UInt32(digit)
-        digits += 1
-        if digits == 4 {
-            bytes.append(UInt8(group >> 16 & 0xFF))
-            if padding < 2 { bytes.append(UInt8(group >> 8 & 0xFF)) }
-            if padding < 1 { bytes.append(UInt8(group & 0xFF)) }
-            group = 0
-            digits = 0
-        }
-    }
-    return bytes
 }

@@ -47,11 +47,13 @@ extension TopicProxyEndpoints {
 
 /// The way to one topic proxy's XSUB.
 ///
-/// An XPUB, not a PUB: it hears the proxy's subscription, so that nothing is published before the
+/// An XPUB, not a PUB: it hears the proxy's subscriptions, so that nothing is published before the
 /// proxy can get it, and it says when there is no room instead of dropping.
 final class TopicPublisher {
     private var socket: Socket
-    private var isReady = false
+    /// What the proxy wants: everything (the empty one) from a proxy of ours, what its subscribers
+    /// asked for from one of the user's.
+    private var wanted: Set<[UInt8]> = []
 
     init(endpoint: String, in context: Context) throws(ZeroMQError) {
         var options = SocketOptions(
@@ -61,13 +63,18 @@ final class TopicPublisher {
         try socket.connect(to: endpoint)
     }
 
-    /// False where there is no room, or no proxy.
-    func send(_ topic: String, _ header: [UInt8], _ content: [UInt8]) throws(ZeroMQError) -> Bool {
+    private func hear() throws(ZeroMQError) {
         while let frames = try socket.receive() {
-            // One byte: the subscription to everything, which is the proxy's, came or went.
-            if let frame = frames.first, frame.count == 1 { isReady = frame[0] == 1 }
+            guard let frame = frames.first, let action = frame.first else { continue }
+            let topic = Array(frame.dropFirst())
+            if action == 1 { wanted.insert(topic) } else { wanted.remove(topic) }
         }
-        guard isReady else { return false }
+    }
+
+    /// False where there is no room, no proxy, or nobody behind it who wants the topic.
+    func send(_ topic: String, _ header: [UInt8], _ content: [UInt8]) throws(ZeroMQError) -> Bool {
+        try hear()
+        guard wanted.contains(where: { topic.utf8.starts(with: $0) }) else { return false }
         return try socket.send([Array(topic.utf8), header, content]) == .sent
     }
 }

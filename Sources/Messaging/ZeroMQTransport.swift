@@ -37,17 +37,12 @@ public final class ZeroMQTransport: AgentTransport {
     public let name = "zmq"
     private let configuration: Configuration
     private let clock: RunClock
-    private let context: Context
     private var dealer: Socket
-    private var publishers: [String: TopicPublisher] = [:]
-    private var subscribers: [(proxy: String, socket: TopicSubscriber)] = []
+    private let topics: TopicLane
     /// What came while the branch's answer was waited for.
     private var early: Deque<Inbound> = []
     /// Where the next look begins, so that no way in starves the others.
     private var turn = 0
-    private var tickets: UInt64 = 0
-    /// Which proxies have not confirmed a ticket yet.
-    private var unconfirmed: [UInt64: Set<String>] = [:]
     private var owedCredit = 0
     private var isAttached = false
     /// The branch answered that it has no such agent.
@@ -73,7 +68,9 @@ public final class ZeroMQTransport: AgentTransport {
     ) throws(MessagingError) {
         self.configuration = configuration
         self.clock = clock
-        self.context = context
+        topics = TopicLane(
+            agent: configuration.agent, incarnation: configuration.incarnation,
+            proxies: configuration.topicProxies, clock: clock, in: context)
         let attempt = MessagingError.Attempt.attach(configuration.branch)
         do throws(ZeroMQError) {
             var options = SocketOptions(routingID: configuration.agent, linger: .seconds(1))
@@ -127,57 +124,32 @@ public final class ZeroMQTransport: AgentTransport {
 
     /// Only where no topic proxy serves the topic: ZeroMQ carries any size.
     public func refusal(of envelope: Envelope) -> MessagingError.Reason? {
-        guard case .topic(let topic) = envelope.destination, proxy(serving: topic) == nil else {
-            return nil
-        }
-        return .noTopicProxy
-    }
-
-    private func proxy(serving topic: String) -> TopicProxyEndpoints? {
-        var best: (length: Int, proxy: TopicProxyEndpoints)?
-        for proxy in configuration.topicProxies {
-            guard let length = proxy.prefixLength(serving: topic) else { continue }
-            if length > best?.length ?? -1 { best = (length, proxy) }
-        }
-        return best?.proxy
+        topics.refusal(of: envelope)
     }
 
     /// To the branch, or to the topic's proxy; false where it has no room or is away.
     public func send(_ envelope: Envelope) throws(MessagingError) -> Bool {
-        let attempt = MessagingError.Attempt.send(envelope.destination, type: envelope.type)
         switch envelope.destination {
         case .agent(let name):
+            let attempt = MessagingError.Attempt.send(envelope.destination, type: envelope.type)
             return try zeroMQ(attempt) { () throws(ZeroMQError) in
                 try dealer.send([Array(name.utf8), envelope.header, envelope.content]) == .sent
             }
-        case .topic(let topic):
-            guard let proxy = proxy(serving: topic) else {
-                throw MessagingError(attempt, .noTopicProxy)
-            }
-            return try zeroMQ(attempt) { () throws(ZeroMQError) in
-                let publisher: TopicPublisher
-                if let known = publishers[proxy.name] {
-                    publisher = known
-                } else {
-                    publisher = try TopicPublisher(endpoint: proxy.publish, in: context)
-                    publishers[proxy.name] = publisher
-                }
-                return try publisher.send(topic, envelope.header, envelope.content)
-            }
+        case .topic(let topic): return try topics.send(envelope, on: topic)
         }
     }
 
     /// The next thing from the branch or a topic proxy, in turns.
     public func receive() throws(MessagingError) -> Inbound? {
         if let inbound = early.popFirst() { return inbound }
-        let sources = subscribers.count + 1
+        let sources = topics.count + 1
         for _ in 0..<sources {
             let source = turn % sources
             turn = source + 1
             while let frames = try frames(from: source) {
                 let inbound =
                     source == Self.dealerSource
-                    ? decode(frames) : try decode(frames, from: source - 1)
+                    ? decode(frames) : try topics.decode(frames, from: source - 1)
                 if let inbound { return inbound }
             }
         }
@@ -186,10 +158,7 @@ public final class ZeroMQTransport: AgentTransport {
     }
 
     private func frames(from source: Int) throws(MessagingError) -> [[UInt8]]? {
-        guard source != Self.dealerSource else { return try dealerFrames() }
-        return try zeroMQ(.receive) { () throws(ZeroMQError) in
-            try subscribers[source - 1].socket.receive()
-        }
+        source == Self.dealerSource ? try dealerFrames() : try topics.frames(from: source - 1)
     }
 
     private func dealerFrames() throws(MessagingError) -> [[UInt8]]? {
@@ -227,42 +196,9 @@ public final class ZeroMQTransport: AgentTransport {
         return nil
     }
 
-    /// What a topic proxy said; nil where it is for this transport alone.
-    private func decode(_ frames: [[UInt8]], from index: Int) throws(MessagingError) -> Inbound? {
-        guard frames.count == 3 else {
-            return .malformed("a topic proxy sent \(frames.count) frames")
-        }
-        let (proxy, socket) = subscribers[index]
-        let topic = String(decoding: frames[0], as: UTF8.self)
-        if let ticket = ticket(ofConfirmation: topic) {
-            try zeroMQ(.subscribe(topic)) { () throws(ZeroMQError) in
-                try socket.unsubscribe(from: topic)
-            }
-            unconfirmed[ticket]?.remove(proxy)
-            guard unconfirmed[ticket]?.isEmpty == true else { return nil }
-            unconfirmed[ticket] = nil
-            return .confirmed(ticket: ticket)
-        }
-        let envelope: Envelope
-        do throws(WireError) {
-            envelope = try Envelope(header: frames[1], content: frames[2])
-        } catch {
-            return .malformed("from topic proxy '\(proxy)': \(error)")
-        }
-        switch envelope.kind {
-        case .content:
-            return .arrival(Arrival(envelope, transport: name))
-        case .gap: return GapNotice.inbound(envelope)
-        case .marker:
-            socket.marked = clock.now
-            return nil
-        default: return .malformed("topic proxy '\(proxy)' sent \(envelope.kind)")
-        }
-    }
-
     /// The branch's and the topic proxies' sockets.
     public func inboundItems() -> [PollItem] {
-        [dealer.pollItem()] + subscribers.map { $0.socket.pollItem }
+        [dealer.pollItem()] + topics.pollItems
     }
 
     /// The branch's socket; for topics libzmq does not tell.
@@ -273,55 +209,12 @@ public final class ZeroMQTransport: AgentTransport {
 
     /// Subscribes at every proxy that may carry something under the topic.
     public func subscribe(to topic: String) throws(MessagingError) -> UInt64 {
-        let proxies = configuration.topicProxies.filter { $0.mayCarry(topic) }
-        guard !proxies.isEmpty else { throw MessagingError(.subscribe(topic), .noTopicProxy) }
-        tickets += 1
-        let ticket = tickets
-        unconfirmed[ticket] = Set(proxies.map(\.name))
-        for proxy in proxies {
-            try zeroMQ(.subscribe(topic)) { () throws(ZeroMQError) in
-                let socket = try subscriber(of: proxy)
-                try socket.subscribe(to: topic)
-                socket.topics.insert(topic)
-                // The proxy answers this one. Being behind the others on the same connection, its
-                // answer says that they hold.
-                try socket.subscribe(to: confirmation(ofTicket: ticket))
-            }
-        }
-        return ticket
-    }
-
-    private func subscriber(of proxy: TopicProxyEndpoints) throws(ZeroMQError) -> TopicSubscriber {
-        if let known = subscribers.first(where: { $0.proxy == proxy.name }) { return known.socket }
-        let socket = try TopicSubscriber(
-            endpoint: proxy.subscribe, agent: configuration.agent, in: context)
-        subscribers.append((proxy.name, socket))
-        return socket
-    }
-
-    private var confirmationPrefix: String {
-        // Unique among incarnations: the proxy hears of the first of equal subscriptions only.
-        "_confirm.\(configuration.agent).\(configuration.incarnation)-"
-    }
-
-    private func confirmation(ofTicket ticket: UInt64) -> String {
-        confirmationPrefix + String(ticket)
-    }
-
-    private func ticket(ofConfirmation topic: String) -> UInt64? {
-        guard topic.hasPrefix(confirmationPrefix) else { return nil }
-        return UInt64(topic.dropFirst(confirmationPrefix.count))
+        try topics.subscribe(to: topic)
     }
 
     /// Ends the subscription at every proxy.
     public func unsubscribe(from topic: String) throws(MessagingError) {
-        for proxy in configuration.topicProxies where proxy.mayCarry(topic) {
-            try zeroMQ(.unsubscribe(topic)) { () throws(ZeroMQError) in
-                let socket = try subscriber(of: proxy)
-                try socket.unsubscribe(from: topic)
-                socket.topics.remove(topic)
-            }
-        }
+        try topics.unsubscribe(from: topic)
     }
 
     /// Tells the branch, each time that half of the window was consumed.
@@ -343,8 +236,7 @@ public final class ZeroMQTransport: AgentTransport {
 
     /// Whether the branch's and every topic proxy's last marker came.
     public var isInboundDrained: Bool {
-        early.isEmpty && isValid(marked)
-            && subscribers.allSatisfy { $0.socket.topics.isEmpty || isValid($0.socket.marked) }
+        early.isEmpty && isValid(marked) && topics.isDrained(isValid)
     }
 
     /// An old marker is one of a move that was given up: what it stood before is long past.
@@ -367,7 +259,6 @@ public final class ZeroMQTransport: AgentTransport {
     /// Ends the subscriptions and the ways to the topic proxies; the way to the branch ends with
     /// the transport.
     public func close() {
-        subscribers.removeAll()
-        publishers.removeAll()
+        topics.close()
     }
 }

@@ -111,13 +111,16 @@ public struct TopicConfiguration: Sendable, Hashable {
     public var stallTimeout: Duration
     /// Agents that keep no history: what they publish here is recorded here.
     public var recorded: Set<String> = []
+    /// Whether the endpoints are those of a proxy of the user's own, to which this one connects.
+    public var isBeside: Bool
 
     /// Makes a configuration.
     public init(
         name: String, publishEndpoint: String = "tcp://127.0.0.1:*",
         subscribeEndpoint: String = "tcp://127.0.0.1:*", nats: String? = nil,
-        prefixes: [String] = [], stallTimeout: Duration = .seconds(5)
+        prefixes: [String] = [], stallTimeout: Duration = .seconds(5), isBeside: Bool = false
     ) {
+        self.isBeside = isBeside
         self.name = name
         self.publishEndpoint = publishEndpoint
         self.subscribeEndpoint = subscribeEndpoint
@@ -136,7 +139,8 @@ public struct TopicConfiguration: Sendable, Hashable {
             subscribeEndpoint: try reader.text("subscribe_endpoint"),
             nats: try reader.optionalText("nats"),
             stallTimeout: .milliseconds(
-                try reader.number("stall_timeout_ms", default: 5_000, atLeast: 0)))
+                try reader.number("stall_timeout_ms", default: 5_000, atLeast: 0)),
+            isBeside: try reader.flag("beside"))
         for (index, element) in try reader.array("prefixes").enumerated() {
             guard let prefix = element.string, Names.isLegalTopic(prefix) else {
                 throw .configuration("prefixes[\(index)] is no topic")
@@ -148,6 +152,73 @@ public struct TopicConfiguration: Sendable, Hashable {
                 throw .configuration("record[\(index)] is no agent's name")
             }
             recorded.insert(name)
+        }
+        try reader.finish()
+    }
+}
+
+/// What the bridge of a branch with a proxy of the user's own is told before it starts.
+public struct BridgeConfiguration: Sendable, Hashable {
+    /// An agent whose home the branch is.
+    public struct Agent: Sendable, Hashable {
+        /// Its name.
+        public var name: String
+        /// How it is attached when the bridge starts.
+        public var transport: Transport
+
+        /// Names an agent.
+        public init(name: String, transport: Transport = .zmq) {
+            self.name = name
+            self.transport = transport
+        }
+    }
+
+    /// The bridge's own name.
+    public var name: String
+    /// The branch's name.
+    public var branch: String
+    /// The user's ROUTER.
+    public var router: String
+    /// The NATS server.
+    public var nats: String
+    /// Messages that may wait for one destination.
+    public var queueMessages: Int
+    /// Bytes that may wait for one destination.
+    public var queueBytes: Int
+    /// The agents whose home the branch is.
+    public var agents: [Agent]
+
+    /// Makes a configuration.
+    public init(
+        name: String, branch: String, router: String, nats: String,
+        queueMessages: Int = 100_000, queueBytes: Int = 268_435_456, agents: [Agent] = []
+    ) {
+        self.name = name
+        self.branch = branch
+        self.router = router
+        self.nats = nats
+        self.queueMessages = queueMessages
+        self.queueBytes = queueBytes
+        self.agents = agents
+    }
+
+    /// Reads a configuration.
+    ///
+    /// - Throws: `RoutingError.configuration` with the first thing that is wrong.
+    public init(_ value: Value) throws(RoutingError) {
+        var reader = try ConfigurationReader(value, "the configuration")
+        self.init(
+            name: try reader.name("name"), branch: try reader.name("branch"),
+            router: try reader.text("router"), nats: try reader.text("nats"),
+            queueMessages: try reader.number("queue_messages", default: 100_000, atLeast: 1),
+            queueBytes: try reader.number("queue_bytes", default: 268_435_456, atLeast: 1))
+        for (index, element) in try reader.array("agents").enumerated() {
+            var agent = try ConfigurationReader(element, "agents[\(index)]")
+            agents.append(
+                Agent(
+                    name: try agent.name("name"),
+                    transport: try agent.choice("transport", default: .zmq)))
+            try agent.finish()
         }
         try reader.finish()
     }
@@ -202,6 +273,14 @@ private struct ConfigurationReader {
         guard let integer = value.integer, let number = Int(exactly: integer), number >= least
         else { throw .configuration("\(place): '\(key)' must be a number, at least \(least)") }
         return number
+    }
+
+    mutating func flag(_ key: String) throws(RoutingError) -> Bool {
+        guard let value = take(key) else { return false }
+        guard let flag = value.bool else {
+            throw .configuration("\(place): '\(key)' must be true or false")
+        }
+        return flag
     }
 
     mutating func choice<Choice: RawRepresentable & CaseIterable>(

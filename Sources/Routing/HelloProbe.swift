@@ -44,3 +44,42 @@ public func helloProbe(endpoint: String, timeout: Duration) -> String? {
     }
     return nil
 }
+
+/// Whether a ROUTER of the user's own passes messages on: says something to itself through it, each
+/// time as somebody new, until it comes back or the time is up.
+///
+/// Blocks the calling thread.
+///
+/// - Parameters:
+///   - endpoint: The ROUTER.
+///   - timeout: The longest wait.
+/// - Returns: Whether it came back.
+public func selfProbe(endpoint: String, timeout: Duration) -> Bool {
+    do throws(ZeroMQError) {
+        let context = try Context()
+        let end = ContinuousClock.now + timeout
+        while ContinuousClock.now < end {
+            let name = "synmesh-probe-\(UInt64.random(in: 0 ... .max))"
+            var dealer = try Socket(
+                .dealer, in: context, options: SocketOptions(routingID: name))
+            try dealer.connect(to: endpoint)
+            let hello = SeedFrame.note(.hello, toOneself: name, 1, number: 0, at: 0)
+            _ = try dealer.send([hello])
+            let until = min(end, .now + .milliseconds(500))
+            while ContinuousClock.now < until {
+                var items = [dealer.pollItem()]
+                _ = try poll(&items, timeout: max(.zero, until - .now))
+                while let frames = try dealer.receive() {
+                    if case .envelope(let envelope)? = frames.last.flatMap({
+                        try? SeedFrame(parsing: $0)
+                    }), envelope.source == name {
+                        return true
+                    }
+                }
+            }
+        }
+    } catch {
+        // No such endpoint: nobody answers there.
+    }
+    return false
+}

@@ -74,6 +74,33 @@ public final class ProxyThread: Sendable {
         }
     }
 
+    /// Runs the bridge of a branch with a proxy of the user's own.
+    ///
+    /// - Parameters:
+    ///   - configuration: The branch.
+    ///   - context: Owns the sockets' I/O threads.
+    ///   - history: Path of the history to write, where one is wanted.
+    ///   - clock: The run's clock.
+    ///   - incarnation: How often the bridge was started.
+    ///   - log: Gets each line for the log, on the bridge's thread.
+    /// - Returns: The running bridge, once it can be used.
+    /// - Throws: `RoutingError` when it could not start.
+    public static func bridge(
+        _ configuration: BridgeConfiguration, in context: Context, history: String? = nil,
+        clock: RunClock = RunClock(offset: 0), incarnation: UInt32 = 1,
+        log: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws(RoutingError) -> ProxyThread {
+        try ProxyThread { inbox, stop, ready throws(RoutingError) in
+            let bridge = try BranchBridge(
+                configuration: configuration, context: context,
+                history: try writer(history, configuration.name, clock), clock: clock,
+                commands: CommandSource(control: nil), incarnation: incarnation, inbox: inbox,
+                log: log)
+            ready([:])
+            try bridge.run(stop: stop)
+        }
+    }
+
     private typealias Body =
         @Sendable (Inbox, Int32, ([String: String]) -> Void) throws(RoutingError) -> Void
 

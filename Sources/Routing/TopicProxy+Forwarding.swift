@@ -19,6 +19,7 @@ extension TopicProxy {
     ///   - count: How many frames it had.
     /// - Throws: `RoutingError` when a socket fails.
     func forward(_ frames: [[UInt8]], of count: Int) throws(RoutingError) {
+        if configuration.isBeside { return try hear(frames, of: count) }
         guard count == 2 || count == 3,
             let topic = String(validating: frames[0], as: UTF8.self), Names.isLegalTopic(topic)
         else { return malformed("\(count) frames, or no topic") }
@@ -40,7 +41,7 @@ extension TopicProxy {
         if isOwn(topic) { publish(parcel, on: topic) }
     }
 
-    private func isOwn(_ topic: String) -> Bool {
+    func isOwn(_ topic: String) -> Bool {
         configuration.prefixes.contains { Names.topic(topic, isUnder: $0) }
     }
 
@@ -54,7 +55,7 @@ extension TopicProxy {
     }
 
     /// What an agent published that does not record for itself.
-    private func record(_ parcel: Parcel, _ view: HeaderView) {
+    func record(_ parcel: Parcel, _ view: HeaderView) {
         guard !configuration.recorded.isEmpty,
             configuration.recorded.contains(
                 String(decoding: parcel.header[view.source], as: UTF8.self)),
@@ -63,14 +64,14 @@ extension TopicProxy {
         history.record(envelope, .sent, transport: .zmq)
     }
 
-    private func keep(_ parcel: Parcel, _ topic: String) {
+    func keep(_ parcel: Parcel, _ topic: String) {
         for (agent, hold) in holds
         where hold.topics.contains(where: { Names.topic(topic, isUnder: $0) }) {
             if holds[agent]?.queue.offer(parcel) == false { drop(parcel, .queueFull) }
         }
     }
 
-    private func publish(_ parcel: Parcel, on topic: String) {
+    func publish(_ parcel: Parcel, on topic: String) {
         guard let bridge else { return }
         guard var envelope = parcel.envelope, envelope.hops < Envelope.hopsMax else {
             return drop(parcel, .hopLimit)
@@ -83,7 +84,7 @@ extension TopicProxy {
         }
     }
 
-    private func publishPlain(_ content: [UInt8], on topic: String) {
+    func publishPlain(_ content: [UInt8], on topic: String) {
         guard let bridge else { return }
         let envelope = Envelope(
             identity: Identity(
@@ -113,6 +114,7 @@ extension TopicProxy {
             guard Names.isLegalTopic(topic) else { return malformed("from NATS: no topic") }
             messages += 1
             bytes += content.count
+            if configuration.isBeside { returning.insert([Array(topic.utf8), content]) }
             try deliver([Array(topic.utf8), content])
         case .malformed(_, let reason): malformed("from NATS: \(reason)")
         case .done(let token, let isDone): complete(token, isDone)

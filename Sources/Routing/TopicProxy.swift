@@ -44,6 +44,8 @@ public final class TopicProxy {
     var messages = 0
     var bytes = 0
     var stalled = 0
+    /// What NATS had without identity and a proxy of the user's own will give back.
+    var returning = ReturningMessages()
 
     static let limits = QueueLimits(messages: 100_000, bytes: 268_435_456)
     static let batchMax = 512
@@ -87,21 +89,15 @@ public final class TopicProxy {
         self.history = HistoryKeeper(history, log: log)
         deadLetters = DeadLetters(name: configuration.name, clock: clock, log: log)
         let publishers = try zeroMQ { () throws(ZeroMQError) in
-            var publishers = try Socket(.xsub, in: context)
-            try publishers.bind(to: configuration.publishEndpoint)
-            // Everything, from every publisher that ever connects; the XPUB below matches.
-            _ = try publishers.send([[1]])
-            return publishers
+            try Self.inbound(configuration, in: context)
         }
         let subscribers = try zeroMQ { () throws(ZeroMQError) in
-            var options = SocketOptions(linger: .seconds(1), xpubNoDrop: true)
-            options.xpubVerboser = true
-            var subscribers = try Socket(.xpub, in: context, options: options)
-            try subscribers.bind(to: configuration.subscribeEndpoint)
-            return subscribers
+            try Self.outbound(configuration, in: context)
         }
-        publishEndpoint = publishers.lastEndpoint
-        subscribeEndpoint = subscribers.lastEndpoint
+        publishEndpoint =
+            configuration.isBeside ? configuration.publishEndpoint : publishers.lastEndpoint
+        subscribeEndpoint =
+            configuration.isBeside ? configuration.subscribeEndpoint : subscribers.lastEndpoint
         self.publishers = publishers
         self.subscribers = subscribers
         bridge = try configuration.nats.map { url throws(RoutingError) in
@@ -111,7 +107,33 @@ public final class TopicProxy {
                     inbox: inbox)
             }
         }
+        if configuration.isBeside { try proveWay() }
         try startBridge()
+    }
+
+    private static func outbound(
+        _ configuration: TopicConfiguration, in context: Context
+    ) throws(ZeroMQError) -> Socket {
+        var options = SocketOptions(linger: .seconds(1), xpubNoDrop: true)
+        options.xpubVerboser = true
+        var subscribers = try Socket(.xpub, in: context, options: options)
+        if configuration.isBeside {
+            try subscribers.connect(to: configuration.publishEndpoint)
+        } else {
+            try subscribers.bind(to: configuration.subscribeEndpoint)
+        }
+        return subscribers
+    }
+
+    private static func inbound(
+        _ configuration: TopicConfiguration, in context: Context
+    ) throws(ZeroMQError) -> Socket {
+        guard !configuration.isBeside else { return try listener(configuration, in: context) }
+        var publishers = try Socket(.xsub, in: context)
+        try publishers.bind(to: configuration.publishEndpoint)
+        // Everything, from every publisher that ever connects; the XPUB below matches.
+        _ = try publishers.send([[1]])
+        return publishers
     }
 
     private func startBridge() throws(RoutingError) {

@@ -32,10 +32,7 @@ public struct SeedMessage: Hashable, Sendable {
         } catch {
             throw .notSeedWire(error.description)
         }
-        guard let to = value["to"]?.string else { throw .notSeedWire("'to' is missing") }
-        self.init(
-            from: value["from"]?.string ?? "", to: to, type: value["type"]?.string ?? "message",
-            content: value["content"] ?? .null)
+        try self.init(value)
     }
 
     /// The message's bytes.
@@ -86,5 +83,40 @@ public enum Base64 {
                 start + 2 < bytes.count ? alphabet[Int(three & 63)] : UInt8(ascii: "="))
         }
         return String(decoding: text, as: UTF8.self)
+    }
+
+    /// The bytes of base64 text (RFC 4648, section 4, padded), or nil.
+    public static func decode(_ text: String) -> [UInt8]? {
+        guard text.utf8.count % 4 == 0 else { return nil }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.utf8.count / 4 * 3)
+        var group: UInt32 = 0
+        var digits = 0
+        var padding = 0
+        for character in text.utf8 {
+            let digit: UInt8
+            switch character {
+            case 0x41...0x5A: digit = character - 0x41
+            case 0x61...0x7A: digit = character - 0x61 + 26
+            case 0x30...0x39: digit = character - 0x30 + 52
+            case 0x2B: digit = 62
+            case 0x2F: digit = 63
+            case 0x3D:
+                padding += 1
+                digit = 0
+            default: return nil
+            }
+            guard padding == 0 || character == 0x3D, padding <= 2 else { return nil }
+            group = group << 6 | UInt32(digit)
+            digits += 1
+            if digits == 4 {
+                bytes.append(UInt8(group >> 16 & 0xFF))
+                if padding < 2 { bytes.append(UInt8(group >> 8 & 0xFF)) }
+                if padding < 1 { bytes.append(UInt8(group & 0xFF)) }
+                group = 0
+                digits = 0
+            }
+        }
+        return bytes
     }
 }

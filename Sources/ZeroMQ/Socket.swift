@@ -120,6 +120,11 @@ public struct Socket: ~Copyable {
         try handle.setOption("XPUB_NODROP", ZMQ_XPUB_NODROP, to: noDrop ? 1 : 0)
     }
 
+    /// Changes how long what is not yet sent may outlive the socket.
+    public mutating func setLinger(_ linger: Duration) throws(ZeroMQError) {
+        try handle.setOption("linger", ZMQ_LINGER, to: linger.milliseconds)
+    }
+
     /// Sends one message of one or more frames; they arrive together or not at all.
     ///
     /// - Precondition: `frames` is not empty.

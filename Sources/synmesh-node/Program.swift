@@ -8,7 +8,7 @@ import Synchronization
 import Wire
 import ZeroMQ
 
-/// The process that hosts one proxy: `synmesh-node branch|topics CONFIGURATION.json`.
+/// The process that hosts one proxy: `synmesh-node branch|topics|bridge CONFIGURATION.json`.
 @main
 struct Program {
     static func main() {
@@ -24,7 +24,7 @@ struct Program {
 
     private static func run(_ arguments: [String]) throws(Failure) {
         guard arguments.count == 3, let role = Role(rawValue: arguments[1]) else {
-            throw .configuration("usage: synmesh-node branch|topics CONFIGURATION.json")
+            throw .configuration("usage: synmesh-node branch|topics|bridge CONFIGURATION.json")
         }
         let path = arguments[2]
         let bytes = try read(path)
@@ -41,6 +41,8 @@ struct Program {
                 try serve(environment, try BranchConfiguration(value))
             case .topics:
                 try serve(environment, try TopicConfiguration(value))
+            case .bridge:
+                try serve(environment, try BridgeConfiguration(value))
             }
         } catch {
             if case .configuration(let reason) = error {
@@ -51,7 +53,7 @@ struct Program {
     }
 
     private enum Role: String {
-        case branch, topics
+        case branch, topics, bridge
     }
 
     private static func serve(
@@ -86,6 +88,23 @@ struct Program {
                 + "subscribers at \(proxy.subscribeEndpoint)")
         try proxy.announce()
         try proxy.run(stop: signals)
+    }
+
+    private static func serve(
+        _ environment: ChildEnvironment, _ configuration: BridgeConfiguration
+    ) throws(RoutingError) {
+        let signals = try catchSignals()
+        let context = try environment.context()
+        let bridge = try BranchBridge(
+            configuration: configuration, context: context,
+            history: try environment.history(of: configuration.name), clock: environment.clock,
+            // It has the registry of its branch, as the branch's own proxy would.
+            control: try environment.control(
+                role: "branch", name: configuration.name, in: context),
+            incarnation: environment.incarnation, log: log)
+        log("bridge of \(configuration.branch) at \(configuration.router)")
+        try bridge.announce()
+        try bridge.run(stop: signals)
     }
 
     /// Before any thread is made: all of them inherit what is blocked here.

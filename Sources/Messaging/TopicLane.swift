@@ -1,0 +1,178 @@
+internal import JSON
+internal import Wire
+internal import ZeroMQ
+
+/// An agent's ways to and from the topic proxies of its mesh, ours or the user's own.
+///
+/// A subscription that only asks (`_confirm.…`) is answered, so that its subscriber knows that
+/// those before it hold: by a proxy of ours itself, for one of the user's by our node beside it,
+/// through the proxy.
+final class TopicLane {
+    private let agent: String
+    private let incarnation: UInt32
+    private let proxies: [TopicProxyEndpoints]
+    private let clock: RunClock
+    private let context: Context
+    private var publishers: [String: TopicPublisher] = [:]
+    private var subscribers: [(proxy: String, socket: TopicSubscriber)] = []
+    private var tickets: UInt64 = 0
+    /// Which proxies have not confirmed a ticket yet.
+    private var unconfirmed: [UInt64: Set<String>] = [:]
+
+    init(
+        agent: String, incarnation: UInt32, proxies: [TopicProxyEndpoints], clock: RunClock,
+        in context: Context
+    ) {
+        self.agent = agent
+        self.incarnation = incarnation
+        self.proxies = proxies
+        self.clock = clock
+        self.context = context
+    }
+
+    /// How many proxies are heard.
+    var count: Int { subscribers.count }
+
+    /// Only where no topic proxy serves the topic: ZeroMQ carries any size.
+    func refusal(of envelope: Envelope) -> MessagingError.Reason? {
+        guard case .topic(let topic) = envelope.destination, proxy(serving: topic) == nil else {
+            return nil
+        }
+        return .noTopicProxy
+    }
+
+    private func proxy(serving topic: String) -> TopicProxyEndpoints? {
+        var best: (length: Int, proxy: TopicProxyEndpoints)?
+        for proxy in proxies {
+            guard let length = proxy.prefixLength(serving: topic) else { continue }
+            if length > best?.length ?? -1 { best = (length, proxy) }
+        }
+        return best?.proxy
+    }
+
+    /// To the topic's proxy; false where it has no room or is away.
+    func send(_ envelope: Envelope, on topic: String) throws(MessagingError) -> Bool {
+        let attempt = MessagingError.Attempt.send(envelope.destination, type: envelope.type)
+        guard let proxy = proxy(serving: topic) else {
+            throw MessagingError(attempt, .noTopicProxy)
+        }
+        return try zeroMQ(attempt) { () throws(ZeroMQError) in
+            try publisher(of: proxy).send(topic, envelope.header, envelope.content)
+        }
+    }
+
+    private func publisher(of proxy: TopicProxyEndpoints) throws(ZeroMQError) -> TopicPublisher {
+        if let known = publishers[proxy.name] { return known }
+        let publisher = try TopicPublisher(endpoint: proxy.publish, in: context)
+        publishers[proxy.name] = publisher
+        return publisher
+    }
+
+    /// The next message of one of the proxies, or nil.
+    func frames(from index: Int) throws(MessagingError) -> [[UInt8]]? {
+        try zeroMQ(.receive) { () throws(ZeroMQError) in
+            try subscribers[index].socket.receive()
+        }
+    }
+
+    /// What a topic proxy said; nil where it is for the lane alone.
+    func decode(_ frames: [[UInt8]], from index: Int) throws(MessagingError) -> Inbound? {
+        let (proxy, socket) = subscribers[index]
+        guard frames.count == 3 else {
+            return .malformed("a topic proxy sent \(frames.count) frames")
+        }
+        let topic = String(decoding: frames[0], as: UTF8.self)
+        if let ticket = ticket(ofConfirmation: topic) {
+            // A second answer to the same question finds it answered.
+            guard unconfirmed[ticket]?.remove(proxy) != nil else { return nil }
+            try zeroMQ(.subscribe(topic)) { () throws(ZeroMQError) in
+                try socket.unsubscribe(from: topic)
+            }
+            guard unconfirmed[ticket]?.isEmpty == true else { return nil }
+            unconfirmed[ticket] = nil
+            return .confirmed(ticket: ticket)
+        }
+        let envelope: Envelope
+        do throws(WireError) {
+            envelope = try Envelope(header: frames[1], content: frames[2])
+        } catch {
+            return .malformed("from topic proxy '\(proxy)': \(error)")
+        }
+        switch envelope.kind {
+        case .content: return .arrival(Arrival(envelope, transport: "zmq"))
+        case .gap: return GapNotice.inbound(envelope)
+        case .marker:
+            socket.marked = clock.now
+            return nil
+        default: return .malformed("topic proxy '\(proxy)' sent \(envelope.kind)")
+        }
+    }
+
+    /// What tells that there is something to receive.
+    var pollItems: [PollItem] { subscribers.map { $0.socket.pollItem } }
+
+    /// Subscribes at every proxy that may carry something under the topic.
+    func subscribe(to topic: String) throws(MessagingError) -> UInt64 {
+        let proxies = proxies.filter { $0.mayCarry(topic) }
+        guard !proxies.isEmpty else { throw MessagingError(.subscribe(topic), .noTopicProxy) }
+        tickets += 1
+        let ticket = tickets
+        unconfirmed[ticket] = Set(proxies.map(\.name))
+        for proxy in proxies {
+            try zeroMQ(.subscribe(topic)) { () throws(ZeroMQError) in
+                let socket = try subscriber(of: proxy)
+                try socket.subscribe(to: topic)
+                socket.topics.insert(topic)
+                // This one is answered. Being behind the others on the same connection, its
+                // answer says that they hold.
+                try socket.subscribe(to: confirmation(ofTicket: ticket))
+            }
+        }
+        return ticket
+    }
+
+    private func subscriber(of proxy: TopicProxyEndpoints) throws(ZeroMQError) -> TopicSubscriber {
+        if let known = subscribers.first(where: { $0.proxy == proxy.name }) {
+            return known.socket
+        }
+        let socket = try TopicSubscriber(endpoint: proxy.subscribe, agent: agent, in: context)
+        subscribers.append((proxy.name, socket))
+        return socket
+    }
+
+    private var confirmationPrefix: String {
+        // Unique among incarnations: the proxy hears of the first of equal subscriptions only.
+        "_confirm.\(agent).\(incarnation)-"
+    }
+
+    private func confirmation(ofTicket ticket: UInt64) -> String {
+        confirmationPrefix + String(ticket)
+    }
+
+    private func ticket(ofConfirmation topic: String) -> UInt64? {
+        guard topic.hasPrefix(confirmationPrefix) else { return nil }
+        return UInt64(topic.dropFirst(confirmationPrefix.count))
+    }
+
+    /// Ends the subscription at every proxy.
+    func unsubscribe(from topic: String) throws(MessagingError) {
+        for proxy in proxies where proxy.mayCarry(topic) {
+            try zeroMQ(.unsubscribe(topic)) { () throws(ZeroMQError) in
+                let socket = try subscriber(of: proxy)
+                try socket.unsubscribe(from: topic)
+                socket.topics.remove(topic)
+            }
+        }
+    }
+
+    /// Whether the last marker of every proxy came that something is subscribed to at.
+    func isDrained(_ isValid: (UInt64?) -> Bool) -> Bool {
+        subscribers.allSatisfy { $0.socket.topics.isEmpty || isValid($0.socket.marked) }
+    }
+
+    /// Ends all ways.
+    func close() {
+        subscribers.removeAll()
+        publishers.removeAll()
+    }
+}
