@@ -140,7 +140,7 @@ public struct TopicConfiguration: Sendable, Hashable {
             nats: try reader.optionalText("nats"),
             stallTimeout: .milliseconds(
                 try reader.number("stall_timeout_ms", default: 5_000, atLeast: 0)),
-            isBeside: try reader.flag("beside"))
+            isBeside: try reader.flag("beside", default: false))
         for (index, element) in try reader.array("prefixes").enumerated() {
             guard let prefix = element.string, Names.isLegalTopic(prefix) else {
                 throw .configuration("prefixes[\(index)] is no topic")
@@ -273,14 +273,6 @@ private struct ConfigurationReader {
         guard let integer = value.integer, let number = Int(exactly: integer), number >= least
         else { throw .configuration("\(place): '\(key)' must be a number, at least \(least)") }
         return number
-    }
-
-    mutating func flag(_ key: String) throws(RoutingError) -> Bool {
-        guard let value = take(key) else { return false }
-        guard let flag = value.bool else {
-            throw .configuration("\(place): '\(key)' must be true or false")
-        }
-        return flag
     }
 
     mutating func choice<Choice: RawRepresentable & CaseIterable>(

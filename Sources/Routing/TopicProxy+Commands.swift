@@ -185,8 +185,10 @@ extension TopicProxy {
     /// Says to the orchestrator, where there is one, that publishers and subscribers can connect.
     public func announce() throws(RoutingError) {
         try controlPlane { () throws(ControlError) in
+            // Beside a proxy of the user's own there is nothing of ours to connect to.
             try commands.ready(
-                endpoints: ["publish": publishEndpoint, "subscribe": subscribeEndpoint])
+                endpoints: configuration.isBeside
+                    ? [:] : ["publish": publishEndpoint, "subscribe": subscribeEndpoint])
         }
     }
 }

@@ -25,7 +25,7 @@ extension TopicProxy {
 
     /// Whether the message that just came has gone to the subscribers.
     private func passOn() throws(RoutingError) -> Bool {
-        guard bridge == nil, holds.isEmpty, configuration.recorded.isEmpty,
+        guard bridge == nil, holds.isEmpty, configuration.recorded.isEmpty, !configuration.isBeside,
             incoming.frameCount == 3, isLegal(),
             let view = incoming.withFrame(1, { HeaderView($0) }),
             view.kind == .content, view.isTopic, view.hops <= Envelope.hopsMax,
