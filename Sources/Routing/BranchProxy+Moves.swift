@@ -136,6 +136,6 @@ extension BranchProxy {
         }
         deadLetters.writeAll()
         writeReport()
-        history.seal()
+        try history.seal()
     }
 }

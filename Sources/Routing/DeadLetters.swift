@@ -125,8 +125,10 @@ final class HistoryKeeper {
         attempt { writer throws(HistoryError) in try writer.annotate(annotation) }
     }
 
-    func seal() {
+    /// Ends the history; an error where anything is not in it.
+    func seal() throws(RoutingError) {
         attempt { writer throws(HistoryError) in try writer.seal() }
+        guard failures == 0 else { throw .unrecorded(count: failures) }
     }
 
     private func attempt(_ body: (HistoryWriter) throws(HistoryError) -> Void) {

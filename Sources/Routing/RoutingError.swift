@@ -13,6 +13,8 @@ public enum RoutingError: Error, Hashable, Sendable {
     case control(ControlError)
     /// The history could not be created.
     case history(HistoryError)
+    /// What was to be recorded could not be, this many times; the history lacks it.
+    case unrecorded(count: Int)
     /// A command that was given in the same process was refused, with the reason.
     case refused(command: String, reason: String)
     /// A command that was given in the same process was not answered in time.
@@ -27,6 +29,8 @@ extension RoutingError: CustomStringConvertible {
         case .socket(let error): error.description
         case .control(let error): error.description
         case .history(let error): error.description
+        case .unrecorded(let count):
+            "\(count) records or annotations are not in the history. See the log for the first reason."
         case .refused(let command, let reason): "refused '\(command)': \(reason)"
         case .timedOut(let command): "'\(command)' was not answered in time"
         }

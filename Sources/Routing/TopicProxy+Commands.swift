@@ -177,7 +177,7 @@ extension TopicProxy: Pending {
         log(
             "TOPICS: \(messages) messages, \(bytes) bytes, \(stalled) sent past a stalled subscriber"
         )
-        history.seal()
+        try history.seal()
     }
 }
 

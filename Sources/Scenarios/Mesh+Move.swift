@@ -171,15 +171,45 @@ extension Mesh {
             "agent": .string(agent.name), "transport": .string(transport.rawValue),
             "epoch": Value(epoch),
         ]
-        var released = 0
-        let answer = try await command(
-            "release", toNode: agent.branch, role: "branch", arguments, timeout: .seconds(10))
-        released += Int(answer["released"]?.integer ?? 0)
-        for proxy in proxies(of: topics) {
-            let answer = try await command(
-                "release", toNode: proxy.name, role: "topics", arguments, timeout: .seconds(10))
-            released += Int(answer["released"]?.integer ?? 0)
+        let nodes =
+            [(name: agent.branch, role: "branch")]
+            + proxies(of: topics).map { (name: $0.name, role: "topics") }
+        return try await ReleaseError.releasing(agent.name, at: nodes) { node, role in
+            let answer = try await self.command(
+                "release", toNode: node, role: role, arguments, timeout: .seconds(10))
+            return Int(answer["released"]?.integer ?? 0)
         }
+    }
+}
+
+/// Some proxies did not give a moved agent what they had kept for it.
+struct ReleaseError: Error, CustomStringConvertible {
+    let agent: String
+    /// Which of them, and why, in the order in which they were asked.
+    let refusals: [(node: String, reason: String)]
+
+    var description: String {
+        "what was kept for \(agent) was not released by "
+            + refusals.map { "\($0.node) (\($0.reason))" }.joined(separator: ", ")
+    }
+
+    /// Asks every node, whatever the others answer: what one keeps, no other can give.
+    ///
+    /// - Returns: How many envelopes they released together.
+    static func releasing(
+        _ agent: String, at nodes: [(name: String, role: String)],
+        _ release: (_ node: String, _ role: String) async throws -> Int
+    ) async throws(ReleaseError) -> Int {
+        var released = 0
+        var refusals: [(node: String, reason: String)] = []
+        for node in nodes {
+            do {
+                released += try await release(node.name, node.role)
+            } catch {
+                refusals.append((node.name, "\(error)"))
+            }
+        }
+        guard refusals.isEmpty else { throw ReleaseError(agent: agent, refusals: refusals) }
         return released
     }
 }

@@ -24,6 +24,8 @@ actor Mesh {
     private(set) var breakage: String?
     /// Ends that nobody asked for and no fault explains.
     private(set) var crashes: [ExitReport] = []
+    /// What proxies could not record, by their names and incarnations.
+    var unrecorded: [String: String] = [:]
     private var breakageWaiters: [CheckedContinuation<Void, Never>] = []
     /// Raised with every move, so that late words of an earlier one are known as such.
     var routeEpoch: UInt64 = 0
@@ -88,8 +90,11 @@ actor Mesh {
                 for name in names {
                     group.addTask {
                         // What ended already has its report; what survives is in the certificate.
-                        _ = try? await self.context.supervisor.stop(self.place.process(name))
+                        try? await self.context.supervisor.stop(self.place.process(name))
                     }
+                }
+                for await report in group {
+                    if let report { heed(endOf: report) }
                 }
             }
         }

@@ -112,11 +112,13 @@ extension Rehearsal {
                 try await mesh.settle(
                     since: started, scope: plainScope, timeout: scenario.drainTimeout))
         }
+        var doubts: [StepVerdict] = []
         for mesh in sides {
             if let breakage = await mesh.breakage { failures.append(breakage) }
             ports.formUnion(await mesh.ports)
-            await mesh.stop()
+            doubts += await mesh.stopAskingForDoubts()
         }
+        notes += doubts.map { Finding(.warning, .evidence, reason: $0.reason) }
         let report = Comparison.twin(
             left: settled[0].evidence.histories, right: settled[1].evidence.histories,
             includingSent: true)
@@ -129,7 +131,7 @@ extension Rehearsal {
                     minimumSamples: step.minimumSamples)
             }
         }
-        verdicts += failures.map { StepVerdict(.inconclusive, reason: $0.asSentence) }
+        verdicts += doubts + failures.map { StepVerdict(.inconclusive, reason: $0.asSentence) }
         let histories = settled.flatMap(\.evidence.histories)
         latency = Latency.measure(histories, lane: .primary)
         twins.append(contentsOf: settled.map(\.report))

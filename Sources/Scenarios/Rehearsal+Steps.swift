@@ -209,6 +209,7 @@ extension Rehearsal {
                 StepVerdict(
                     .inconclusive, reason: "Too little traffic went through \(agent) on NATS."))
         }
+        verdicts += await mesh.recordDoubts()
         verdicts += await loads.takeFailures().map {
             StepVerdict(broken == nil ? .inconclusive : .fail, reason: $0.asSentence)
         }

@@ -12,9 +12,11 @@ internal import Wire
 extension Rehearsal {
     func finish(_ outcome: Outcome) async throws -> Verdict {
         context.report("stopping")
+        var doubts: [StepVerdict] = []
         if let mesh {
             ports.formUnion(await mesh.ports)
-            await mesh.stop()
+            doubts = await mesh.stopAskingForDoubts()
+            notes += doubts.map { Finding(.warning, .evidence, reason: $0.reason) }
         }
         _ = await context.supervisor.stopAll(grace: .seconds(2))
         for crash in await mesh?.crashes ?? [] {
@@ -25,6 +27,7 @@ extension Rehearsal {
             seed: context.seed, started: context.started, verdict: .inconclusive,
             outcome: outcome, reason: "")
         var verdicts = steps.map { StepVerdict($0.verdict, reason: "\($0.name): \($0.reason)") }
+        verdicts += doubts
         verdicts += try await judgeWhole(into: &verdict)
         verdicts += await seal()
         let composed = StepVerdict.composed(of: verdicts)
