@@ -112,6 +112,16 @@ public final class Subscription: Sendable {
         isDraining.store(true, ordering: .releasing)
     }
 
+    /// Whether a drain has come to its end: the server confirmed it, and everything was fetched.
+    ///
+    /// - Parameter timeout: The longest wait for the library to notice; the last message may be
+    ///   fetched a moment earlier.
+    /// - Returns: False where there was no drain, it failed, or it does not end in time.
+    public func isDrained(within timeout: Duration) -> Bool {
+        natsSubscription_WaitForDrainCompletion(handle, timeout.milliseconds)
+        return natsSubscription_DrainCompletionStatus(handle) == NATS_OK
+    }
+
     /// Ends the subscription at once; what waits is discarded.
     public func unsubscribe() throws(NATSError) {
         try check(.unsubscribe(subject), natsSubscription_Unsubscribe(handle))

@@ -82,7 +82,8 @@ extension BranchProxy {
         }
         if peer.held == nil { peer.held = ParcelQueue(limits: limits) }
         peer.isReleasing = true
-        let proceed: (Bool) -> Void = { [self] _ in
+        let proceed: (Bool) -> Void = { [self] isDone in
+            guard isDone else { return keepHold(of: peer, for: asker) }
             // All that was pending has joined what is held.
             let left = peer.outlet.takeAll()
             let waiting = Array(peer.held?.parcels ?? [])
@@ -105,6 +106,16 @@ extension BranchProxy {
         guard peer.isListening else { return proceed(true) }
         peer.isListening = false
         bridge.drain(tag: peer.name, token: pending.add(proceed))
+    }
+
+    /// The bridge's subscription could not be ended in order: what was pending in it may come yet, or
+    /// never, so what is held must not go past it.
+    private func keepHold(of peer: Peer, for asker: Asker) {
+        peer.isReleasing = false
+        listen(to: peer) { _ in }
+        refuse(
+            asker,
+            "NATS has not handed over all that waits for '\(peer.name)'; what was kept stays here")
     }
 
     /// Ends in order: what can still leave does, what cannot is accounted for.

@@ -14,6 +14,8 @@ final class NATSReader: Sendable {
         var drain: (token: UInt64, end: ContinuousClock.Instant)?
         var isStopping = false
         var isTold = false
+        /// Whether every subscription that has ended was drained to its end.
+        var isWhole = true
     }
 
     private let subscriptions: [Subscription]
@@ -35,19 +37,24 @@ final class NATSReader: Sendable {
         for (index, subscription) in subscriptions.enumerated() {
             let thread = try DedicatedThread(named: "nats-reader") { [self] in
                 fetch(from: subscription, index)
-                finish()
+                finish(isWhole: subscription.isDrained(within: .milliseconds(200)))
             }
             threads.withLock { $0.append(thread) }
         }
     }
 
-    /// Ends the subscriptions without losing what was sent to them; says so under `token`.
+    /// Ends the subscriptions without losing what was sent to them; says under `token` whether that
+    /// was done.
     func drain(token: UInt64) {
         let end = ContinuousClock.now + NATSBridge.requestTimeout
         state.withLock { $0.drain = (token, end) }
         for subscription in subscriptions {
-            // One that has ended already has nothing left to lose.
-            try? subscription.drain(timeout: NATSBridge.requestTimeout)
+            do throws(NATSError) {
+                try subscription.drain(timeout: NATSBridge.requestTimeout)
+            } catch {
+                // It has ended already: nobody knows what it would still have brought.
+                state.withLock { $0.isWhole = false }
+            }
         }
         tellIfDone()
     }
@@ -72,18 +79,21 @@ final class NATSReader: Sendable {
         for thread in threads.withLock({ $0 }) { thread.join() }
     }
 
-    private func finish() {
-        state.withLock { $0.running -= 1 }
+    private func finish(isWhole: Bool) {
+        state.withLock { state in
+            state.running -= 1
+            if !isWhole { state.isWhole = false }
+        }
         tellIfDone()
     }
 
     private func tellIfDone() {
-        let token = state.withLock { state -> UInt64? in
+        let told = state.withLock { state -> (token: UInt64, isWhole: Bool)? in
             guard state.running == 0, let drain = state.drain, !state.isTold else { return nil }
             state.isTold = true
-            return drain.token
+            return (drain.token, state.isWhole)
         }
-        if let token { inbox.post(.done(token: token, true)) }
+        if let told { inbox.post(.done(token: told.token, told.isWhole)) }
     }
 
     /// Whether to end although the subscription did not say so, such as when its server is gone.

@@ -224,6 +224,60 @@ struct MoveTests {
         #expect(try proxy.command("release", release) == ["released": 0])
     }
 
+    @Test("A release that NATS does not confirm is refused, and what was kept stays kept")
+    func unconfirmedRelease() throws {
+        let server = try NATSServer()
+        let proxy = try ProxyThread.branch(
+            BranchConfiguration(
+                name: "core", nats: server.url, agents: [.init(name: "a"), .init(name: "x")]),
+            in: context)
+        let one = try Dealer("a", at: proxy.endpoints["router"], in: context)
+        try proxy.command("hold", ["agent": "x", "topics": []])
+        for sequence in 1...5 { try one.send(agentEnvelope("a", "x", UInt64(sequence))) }
+        try waitUntilHeld(5, proxy)
+        server.freeze()
+        let release: Value = ["agent": "x", "transport": "nats", "epoch": 1]
+        #expect(throws: RoutingError.self) { try proxy.command("release", release) }
+        #expect(try proxy.status("agents", "x", "transport").string == "zmq")
+        #expect(try proxy.status("agents", "x", "held").integer == 5)
+        server.thaw()
+        let connection = try Connection(server, name: "x")
+        let subscription = try connection.listen(to: "agent.x.>")
+        // Its own connection may have to come back first.
+        let released = try eventually("the release") { () -> Value? in
+            do throws(RoutingError) {
+                return try proxy.command("release", release)
+            } catch .refused {
+                return nil
+            }
+        }
+        #expect(released == ["released": 5])
+        for sequence in 1...5 {
+            #expect(try subscription.envelope().sequence == UInt64(sequence))
+        }
+    }
+
+    @Test("Last markers say of which hold they are")
+    func numberedMarkers() throws {
+        let branch = try ProxyThread.branch(
+            BranchConfiguration(name: "core", agents: [.init(name: "x")]), in: context)
+        let topics = try ProxyThread.topics(
+            TopicConfiguration(name: "tot", prefixes: ["tot"]), in: context)
+        let dealer = try Dealer("x", at: branch.endpoints["router"], in: context)
+        try dealer.attach()
+        let subscriber = try TopicPeer(subscribingAt: topics.endpoints["subscribe"], in: context)
+        try subscriber.confirm("tot.a", "_marker.x", as: "x")
+        for epoch: Int64 in [7, 8] {
+            let hold: Value = ["agent": "x", "topics": ["tot.a"], "epoch": .integer(epoch)]
+            try branch.command("hold", hold)
+            try topics.command("hold", hold)
+            for marker in [try dealer.receive(), try subscriber.receive()] {
+                #expect(marker.kind == .marker && marker.type == "last")
+                #expect(marker.content == Array("\(epoch)".utf8))
+            }
+        }
+    }
+
     @Test("The last marker for an incarnation that is gone does not reach the next")
     func staleMarker() throws {
         let proxy = try ProxyThread.branch(
