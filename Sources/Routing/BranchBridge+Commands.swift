@@ -198,7 +198,16 @@ extension BranchBridge: Pending {
             return refuse(asker, "NATS is not connected; '\(resident.name)' stays where it is")
         }
         resident.isReleasing = true
-        let proceed: (Bool) -> Void = { [self] _ in
+        let proceed: (Bool) -> Void = { [self] isDone in
+            guard isDone else {
+                // What was pending may come yet, or never: what is held must not go past it.
+                resident.isReleasing = false
+                listen(to: resident) { _ in }
+                return refuse(
+                    asker,
+                    "NATS has not handed over all that waits for '\(resident.name)'; what was kept "
+                        + "stays here")
+            }
             // All that was pending has joined what is held.
             let waiting = Array(resident.held?.parcels ?? [])
             resident.held = nil
@@ -264,6 +273,6 @@ extension BranchBridge: Pending {
         }
         deadLetters.writeAll()
         log("BRIDGE: \(messages) messages, \(bytes) bytes")
-        history.seal()
+        try history.seal()
     }
 }
