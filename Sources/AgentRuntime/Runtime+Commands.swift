@@ -132,7 +132,8 @@ extension Runtime {
         guard !isDrained else { return refuse(command, "the agent is drained already") }
         endPause()
         let unfinished = abandonLoads()
-        let result = try client.drain { envelope in try handle(envelope) }
+        let hold = command.arguments["epoch"]?.integer.flatMap(UInt64.init(exactly:))
+        let result = try client.drain(hold: hold) { envelope in try handle(envelope) }
         isDrained = true
         for problem in result.problems { Output.log("drain: \(problem)") }
         Output.log(

@@ -68,7 +68,11 @@ public protocol AgentTransport: AnyObject {
     func consumed(_ count: Int)
 
     /// Starts to end the way in without losing what is on it.
-    func beginInboundDrain() throws(MessagingError)
+    ///
+    /// - Parameter hold: The number that the last markers of the present move carry; nil where
+    ///   nobody numbers them.
+    /// - Throws: `MessagingError` where the transport fails.
+    func beginInboundDrain(of hold: UInt64?) throws(MessagingError)
 
     /// Whether everything that was on the way in has been received.
     var isInboundDrained: Bool { get }

@@ -21,17 +21,21 @@ extension AgentClient {
     /// Afterwards `state` is what the next incarnation needs, and nothing can be sent any more.
     ///
     /// - Parameters:
+    ///   - hold: The number of the present move, which the proxies' last markers carry; nil where
+    ///     nobody numbers them.
     ///   - deadline: The longest that either direction may take.
     ///   - deliver: Gets each envelope; it may still send, for example its answer.
     /// - Returns: What was achieved within the deadline.
     /// - Throws: What `deliver` throws, or `MessagingError` where the history fails.
     public func drain(
-        deadline: Duration = .seconds(3), deliver: (Envelope) throws -> Void
+        hold: UInt64? = nil, deadline: Duration = .seconds(3), deliver: (Envelope) throws -> Void
     ) throws -> DrainResult {
         var result = DrainResult(
             isInboundComplete: false, isOutboundComplete: false, delivered: 0, problems: [])
         let inboundEnd = clock.now + deadline.nanoseconds
-        attempt(&result) { () throws(MessagingError) in try transport.beginInboundDrain() }
+        attempt(&result) { () throws(MessagingError) in
+            try transport.beginInboundDrain(of: hold)
+        }
         while true {
             try pump()
             while !ready.isEmpty {

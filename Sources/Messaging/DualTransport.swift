@@ -150,14 +150,14 @@ public final class DualTransport: AgentTransport {
     public func consumed(_ count: Int) { primary.consumed(count) }
 
     /// On both ways.
-    public func beginInboundDrain() throws(MessagingError) {
+    public func beginInboundDrain(of hold: UInt64?) throws(MessagingError) {
         beginShadowDrain()
-        try primary.beginInboundDrain()
+        try primary.beginInboundDrain(of: hold)
     }
 
     func beginShadowDrain() {
         do throws(MessagingError) {
-            try shadow.beginInboundDrain()
+            try shadow.beginInboundDrain(of: nil)
         } catch {
             problems.append(error.description)
         }

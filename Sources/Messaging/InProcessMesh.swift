@@ -155,7 +155,7 @@ public final class InProcessTransport: AgentTransport {
     public func consumed(_ count: Int) {}
 
     /// Takes the agent out of the mesh; its inbox stays.
-    public func beginInboundDrain() throws(MessagingError) {
+    public func beginInboundDrain(of hold: UInt64?) throws(MessagingError) {
         mesh.detach(agent, inbox)
         isDetached = true
     }

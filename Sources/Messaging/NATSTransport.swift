@@ -189,7 +189,7 @@ public final class NATSTransport: AgentTransport {
     public func consumed(_ count: Int) {}
 
     /// Drains every subscription: what the server sent until it hears of it is still received.
-    public func beginInboundDrain() throws(MessagingError) {
+    public func beginInboundDrain(of hold: UInt64?) throws(MessagingError) {
         guard !isDraining else { return }
         isDraining = true
         drainingReaders = [inboxReader] + topicReaders.values.flatMap { $0 }

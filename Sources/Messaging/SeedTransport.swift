@@ -50,6 +50,8 @@ public final class SeedTransport: AgentTransport {
     private var (sentMarker, seenMarker): (UInt64, UInt64) = (0, 0)
     /// When the marker that is waited for is sent again: a proxy may lose it like any message.
     private var sendAgain: UInt64 = 0
+    /// Of which hold the topic proxies' last markers must be.
+    private var awaitedHold: UInt64?
     private var (inboundMarker, outboundMarker): (UInt64?, UInt64?) = (nil, nil)
 
     /// Time between two attempts to get a marker through.
@@ -225,12 +227,15 @@ public final class SeedTransport: AgentTransport {
 
     /// Sends a marker to oneself; whoever moves the agent has paused those who send to it, so that
     /// nothing comes behind it.
-    public func beginInboundDrain() throws(MessagingError) { inboundMarker = try beginMarker() }
+    public func beginInboundDrain(of hold: UInt64?) throws(MessagingError) {
+        awaitedHold = hold
+        inboundMarker = try beginMarker()
+    }
 
     /// Whether that marker came back, and every topic proxy's last marker came.
     public var isInboundDrained: Bool {
         guard let inboundMarker, seenMarker >= inboundMarker else { return false }
-        return early.isEmpty && topics.isDrained { $0 != nil }
+        return early.isEmpty && topics.isDrained(of: awaitedHold)
     }
 
     /// Sends a marker to oneself behind everything.

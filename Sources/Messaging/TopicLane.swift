@@ -102,7 +102,7 @@ final class TopicLane {
         case .content: return .arrival(Arrival(envelope, transport: "zmq"))
         case .gap: return GapNotice.inbound(envelope)
         case .marker:
-            socket.marked = clock.now
+            socket.marked = LastMarker(envelope, at: clock.now)
             return nil
         default: return .malformed("topic proxy '\(proxy)' sent \(envelope.kind)")
         }
@@ -154,20 +154,26 @@ final class TopicLane {
         return UInt64(topic.dropFirst(confirmationPrefix.count))
     }
 
-    /// Ends the subscription at every proxy.
+    /// Ends the subscription at every proxy, once what it had sent until now has come: libzmq drops
+    /// what waits for a subscription that has ended.
     func unsubscribe(from topic: String) throws(MessagingError) {
         for proxy in proxies where proxy.mayCarry(topic) {
             try zeroMQ(.unsubscribe(topic)) { () throws(ZeroMQError) in
                 let socket = try subscriber(of: proxy)
-                try socket.unsubscribe(from: topic)
                 socket.topics.remove(topic)
+                try socket.subscribe(to: confirmation(ofTicket: ticket))
             }
         }
     }
 
     /// Whether the last marker of every proxy came that something is subscribed to at.
-    func isDrained(_ isValid: (UInt64?) -> Bool) -> Bool {
-        subscribers.allSatisfy { $0.socket.topics.isEmpty || isValid($0.socket.marked) }
+    ///
+    /// - Parameter hold: The number of the hold; nil where nobody numbers them.
+    /// - Returns: Whether it is that of the present hold.
+    func isDrained(of hold: UInt64?) -> Bool {
+        subscribers.allSatisfy { _, socket in
+            socket.topics.isEmpty || socket.marked?.ends(hold, at: clock.now) ?? false
+        }
     }
 
     /// Ends all ways.

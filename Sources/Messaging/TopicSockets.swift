@@ -79,11 +79,34 @@ final class TopicPublisher {
     }
 }
 
+/// A proxy's word that nothing which is not kept follows.
+struct LastMarker {
+    /// When it came.
+    let at: UInt64
+    /// Of which hold it is, where the proxy says so.
+    let hold: UInt64?
+
+    /// Much longer than a move may take, in nanoseconds.
+    private static let lifetime: UInt64 = 30_000_000_000
+
+    init(_ envelope: Envelope, at now: UInt64) {
+        at = now
+        hold = UInt64(String(decoding: envelope.content, as: UTF8.self))
+    }
+
+    /// Whether it is of this hold; where nobody numbers them, whether it is young enough.
+    ///
+    /// An old marker is one of a move that was given up: what it stood before is long past.
+    func ends(_ awaited: UInt64?, at now: UInt64) -> Bool {
+        awaited.map { hold == $0 } ?? (at + Self.lifetime > now)
+    }
+}
+
 /// The way from one topic proxy's XPUB.
 final class TopicSubscriber {
     private var socket: Socket
-    /// When the proxy said that it keeps copies from now on; what still comes is one of them.
-    var marked: UInt64?
+    /// The proxy's word that it keeps copies from now on; what still comes is one of them.
+    var marked: LastMarker?
     /// What is subscribed to here.
     var topics: Set<String> = []
 

@@ -6,33 +6,6 @@ public import ZeroMQ
 /// An agent's way into the mesh over ZeroMQ: a DEALER to its branch's ROUTER, an XPUB to each topic
 /// proxy that it publishes through and a SUB from each that it hears.
 public final class ZeroMQTransport: AgentTransport {
-    /// What the agent needs to know of the mesh.
-    public struct Configuration: Hashable, Sendable {
-        /// The agent's name, which is its routing id.
-        public var agent: String
-        /// The agent's incarnation.
-        public var incarnation: UInt32
-        /// The ROUTER of its branch.
-        public var branch: String
-        /// The topic proxies of the mesh.
-        public var topicProxies: [TopicProxyEndpoints]
-        /// Envelopes that the branch may send before it hears that some were consumed.
-        public var window = 1_000
-        /// The longest that the branch may take to answer.
-        public var attachTimeout: Duration = .seconds(5)
-
-        /// Names the agent and its mesh.
-        public init(
-            agent: String, incarnation: UInt32, branch: String,
-            topicProxies: [TopicProxyEndpoints] = []
-        ) {
-            self.agent = agent
-            self.incarnation = incarnation
-            self.branch = branch
-            self.topicProxies = topicProxies
-        }
-    }
-
     /// `zmq`.
     public let name = "zmq"
     private let configuration: Configuration
@@ -189,7 +162,7 @@ public final class ZeroMQTransport: AgentTransport {
             if envelope.type == Self.outboundMarker {
                 isOutboundDrained = true
             } else {
-                marked = clock.now
+                marked = LastMarker(envelope, at: clock.now)
             }
         case .acknowledgement, .credit: return .malformed("unexpected \(envelope.kind)")
         }
@@ -212,7 +185,7 @@ public final class ZeroMQTransport: AgentTransport {
         try topics.subscribe(to: topic)
     }
 
-    /// Ends the subscription at every proxy.
+    /// Ends the subscription at every proxy, once what it had sent until now has come.
     public func unsubscribe(from topic: String) throws(MessagingError) {
         try topics.unsubscribe(from: topic)
     }
@@ -232,20 +205,13 @@ public final class ZeroMQTransport: AgentTransport {
     private static let outboundMarker = "outbound"
 
     /// Nothing to ask for: whoever moves the agent has its proxies send a last marker.
-    public func beginInboundDrain() throws(MessagingError) {}
+    public func beginInboundDrain(of hold: UInt64?) throws(MessagingError) { awaitedHold = hold }
 
     /// Whether the branch's and every topic proxy's last marker came.
     public var isInboundDrained: Bool {
-        early.isEmpty && isValid(marked) && topics.isDrained(isValid)
+        early.isEmpty && marked?.ends(awaitedHold, at: clock.now) ?? false
+            && topics.isDrained(of: awaitedHold)
     }
-
-    /// An old marker is one of a move that was given up: what it stood before is long past.
-    private func isValid(_ marker: UInt64?) -> Bool {
-        marker.map { $0 + Self.markerLifetime > clock.now } ?? false
-    }
-
-    /// Much longer than a move may take, in nanoseconds.
-    private static let markerLifetime: UInt64 = 30_000_000_000
 
     /// Sends a marker behind everything; the branch sends it back.
     public func beginOutboundDrain() throws(MessagingError) {

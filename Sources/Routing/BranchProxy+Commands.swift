@@ -20,7 +20,9 @@ extension BranchProxy: Pending {
         case "link": try link(arguments, for: asker)
         case "hold":
             guard let peer = peer(arguments, for: asker) else { return }
-            try hold(peer, for: asker)
+            try hold(
+                peer, number: arguments["epoch"]?.integer.flatMap(UInt64.init(exactly:)),
+                for: asker)
         case "release", "route":
             guard let peer = peer(arguments, for: asker) else { return }
             guard let transport = arguments["transport"]?.string.flatMap(Transport.init(rawValue:)),

@@ -6,7 +6,13 @@ internal import Wire
 extension BranchProxy {
     /// Begins a move: from now on everything for the agent waits here, and the agent is told where
     /// what came before ends.
-    func hold(_ peer: Peer, for asker: Asker) throws(RoutingError) {
+    ///
+    /// - Parameters:
+    ///   - peer: The agent.
+    ///   - number: Which hold this is; the marker says it, so that no earlier one is taken for it.
+    ///   - asker: Who gets the answer.
+    /// - Throws: `RoutingError` when a socket fails.
+    func hold(_ peer: Peer, number: UInt64?, for asker: Asker) throws(RoutingError) {
         guard !peer.isReleasing else { return refuse(asker, "a release is under way") }
         if peer.held == nil {
             var held = ParcelQueue(limits: limits)
@@ -20,7 +26,10 @@ extension BranchProxy {
         if peer.transport == .zmq, peer.wasAttached, peer.wire == .frames {
             peer.outlet.isFlushing = true
             peer.outlet.append(
-                Parcel(ownEnvelope(.marker, type: "last", to: peer.name), isOwn: true))
+                Parcel(
+                    ownEnvelope(
+                        .marker, type: "last", to: peer.name,
+                        content: Array((number.map { String($0) } ?? "").utf8)), isOwn: true))
             try pump(peer)
         }
         guard let bridge, bridge.isConnected else {

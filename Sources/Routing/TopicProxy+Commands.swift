@@ -37,7 +37,10 @@ extension TopicProxy: Pending {
             return refuse(asker, "'agent' is needed")
         }
         let topics = (arguments["topics"]?.array ?? []).compactMap(\.string)
-        if holds[agent] == nil {
+        if let known = holds[agent]?.topics {
+            // One that was not released; what the agent subscribed to since belongs to it as well.
+            holds[agent]?.topics = known + topics.filter { !known.contains($0) }
+        } else {
             var hold = TopicHold(topics: topics, queue: ParcelQueue(limits: Self.limits))
             // What NATS has not taken may come too late for the agent there.
             for publication in bridge?.waiting(under: topics) ?? []
@@ -48,7 +51,9 @@ extension TopicProxy: Pending {
             log("HOLD: \(agent)")
         }
         let marker = ownEnvelope(.marker, type: "last", about: agent)
-        try deliver([Array("_marker.\(agent)".utf8), marker.header, []])
+        // The number tells it from the marker of an earlier hold.
+        let number = arguments["epoch"]?.integer.map { String($0) } ?? ""
+        try deliver([Array("_marker.\(agent)".utf8), marker.header, Array(number.utf8)])
         guard let bridge else { return answer(asker, .success(["held": 0])) }
         guard bridge.isConnected else {
             return answer(asker, .success(["held": 0, "nats": false]))

@@ -6,7 +6,7 @@ internal import ZeroMQ
 
 /// What a moving agent is to get in its new place.
 struct TopicHold {
-    let topics: [String]
+    var topics: [String]
     var queue: ParcelQueue
     var isReleasing = false
 }

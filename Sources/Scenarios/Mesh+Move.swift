@@ -40,14 +40,14 @@ extension Mesh {
         var failure: (step: String, reason: String)?
 
         do {
-            try await hold(agent, topics: topics)
+            try await hold(agent, topics: topics, epoch: epoch)
         } catch {
             failure = ("hold", "\(error)")
         }
         let downSince = clock.now
         var isUp = true
         if failure == nil {
-            await park(agent, on: target)
+            await park(agent, on: target, epoch: epoch)
             isUp = false
             do {
                 try await respawn(agent)
@@ -105,9 +105,10 @@ extension Mesh {
         }
     }
 
-    private func hold(_ agent: Agent, topics: [String]) async throws {
+    private func hold(_ agent: Agent, topics: [String], epoch: UInt64) async throws {
         let arguments: Value = [
             "agent": .string(agent.name), "topics": .array(topics.map { .string($0) }),
+            "epoch": Value(epoch),
         ]
         _ = try await command("hold", toNode: agent.branch, role: "branch", arguments)
         for proxy in proxies(of: topics) {
@@ -118,11 +119,12 @@ extension Mesh {
     /// Has the agent finish and end, and keeps what its next incarnation needs.
     ///
     /// An agent that is dead, or too sick to answer, is restarted without its state.
-    private func park(_ agent: Agent, on target: Transport) async {
+    private func park(_ agent: Agent, on target: Transport, epoch: UInt64) async {
         let process = place.process(agent.name)
         var state: Value?
         if agent.speaks, book.isReady(agent.name) {
-            let answer = try? await command("drain", to: agent.name, timeout: .seconds(15))
+            let answer = try? await command(
+                "drain", to: agent.name, ["epoch": Value(epoch)], timeout: .seconds(15))
             state = answer?["state"]
             for problem in answer?["problems"]?.array ?? [] {
                 context.report("  \(agent.name), draining: \(problem.string ?? "")")
