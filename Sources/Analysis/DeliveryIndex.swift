@@ -66,6 +66,18 @@ enum SharedContent {
     case unreadable(reason: String, at: UInt64)
 }
 
+/// Who sent messages that nobody can read, and who met them.
+private struct Unreadable: Hashable, Comparable {
+    let from: String
+    let by: String
+
+    var sender: String { from.isEmpty ? "of an unknown sender" : "of '\(from)'" }
+
+    static func < (left: Unreadable, right: Unreadable) -> Bool {
+        (left.by, left.from) < (right.by, right.from)
+    }
+}
+
 /// The histories sorted by stream and receiver.
 struct DeliveryIndex {
     private(set) var streams: [StreamKey: StreamEntries] = [:]
@@ -127,6 +139,7 @@ struct DeliveryIndex {
     }
 
     private mutating func addAnnotations(of histories: [History]) {
+        var unreadable: [Unreadable: (count: Int, reason: String)] = [:]
         var changes: [(agent: String, topic: String, at: UInt64, holds: Bool)] = []
         for annotation in histories.lazy.flatMap(\.annotations) {
             switch annotation {
@@ -153,8 +166,15 @@ struct DeliveryIndex {
                 }
             case .contentUnreadable(let identity, _, let reason, let by, let at):
                 sharedContents[identity, default: [:]][by] = .unreadable(reason: reason, at: at)
+            case .unreadable(let count, let from, let reason, let by, _):
+                let key = Unreadable(from: from, by: by)
+                unreadable[key, default: (0, reason)].count += count
             case .cause, .note: break
             }
+        }
+        notes += unreadable.sorted { $0.key < $1.key }.map { key, found in
+            "\(key.by): \(found.count) messages \(key.sender) could not be read, were dropped and "
+                + "are in no count; the first: \(found.reason)"
         }
         // A restart says `subscribed` again without an end in between: the subscription went on.
         // In a move the mesh keeps what comes meanwhile, and after a crash it is owed all the same.

@@ -23,6 +23,9 @@ public enum Annotation: Sendable, Hashable {
     case contentRead(Identity, pool: String, isVerified: Bool, by: String, at: UInt64)
     /// The content that the envelope points to was not there any more, or was not what was sent.
     case contentUnreadable(Identity, pool: String, reason: String, by: String, at: UInt64)
+    /// Messages came that nobody can read and that have no identity: they are in no count of what was
+    /// sent. `from` is who sent them, as far as that is known.
+    case unreadable(count: Int, from: String, reason: String, by: String, at: UInt64)
     /// Anything else worth telling a reader.
     case note(String, at: UInt64)
 
@@ -33,7 +36,7 @@ public enum Annotation: Sendable, Hashable {
             .dropped(_, _, _, let at), .repeatDropped(_, _, _, let at),
             .gap(_, _, _, _, _, _, let at), .late(_, _, let at),
             .contentRead(_, _, _, _, let at), .contentUnreadable(_, _, _, _, let at),
-            .note(_, let at):
+            .unreadable(_, _, _, _, let at), .note(_, let at):
             at
         }
     }

@@ -56,6 +56,12 @@ extension Annotation {
             text.append("pool", pool)
             text.append("reason", reason)
             text.append("by", by)
+        case .unreadable(let count, let from, let reason, let by, let at):
+            text.begin("unreadable", at: at)
+            text.append("count", UInt64(max(0, count)))
+            text.append("from", from)
+            text.append("reason", reason)
+            text.append("by", by)
         case .note(let note, let at):
             text.begin("note", at: at)
             text.append("text", note)
@@ -105,6 +111,12 @@ extension Annotation {
                 return nil
             }
             self = content
+        case "unreadable":
+            guard let count = value.number("count").flatMap({ Int(exactly: $0) }),
+                let from = value["from"]?.string, let reason = value["reason"]?.string,
+                let by = value["by"]?.string
+            else { return nil }
+            self = .unreadable(count: count, from: from, reason: reason, by: by, at: at)
         case "note":
             guard let text = value["text"]?.string else { return nil }
             self = .note(text, at: at)

@@ -271,6 +271,7 @@ extension BranchBridge: Pending {
         for resident in residents.values.sorted(by: { $0.name < $1.name }) {
             for parcel in resident.held?.parcels ?? [] { drop(parcel, .undelivered) }
         }
+        deadLetters.nameTheRest(history: history)
         deadLetters.writeAll()
         log("BRIDGE: \(messages) messages, \(bytes) bytes")
         try history.seal()

@@ -101,10 +101,13 @@ extension BranchBridge {
     private func receive(_ envelope: Envelope, for tag: String) throws(RoutingError) {
         guard let resident = residents[tag] else { return }
         if case .agent(let name) = envelope.destination, name != tag {
-            return malformed("addressed to '\(name)' on the subject of '\(tag)'")
+            return malformed(
+                "addressed to '\(name)' on the subject of '\(tag)'",
+                from: String(envelope.source.prefix(80)))
         }
         guard envelope.kind.isForAgents else {
-            return malformed("\(envelope.kind) for '\(tag)' from NATS")
+            return malformed(
+                "\(envelope.kind) for '\(tag)' from NATS", from: String(envelope.source.prefix(80)))
         }
         var envelope = envelope
         guard envelope.hops < Envelope.hopsMax else { return drop(Parcel(envelope), .hopLimit) }
@@ -133,7 +136,10 @@ extension BranchBridge {
             token: pending.add(finish))
     }
 
-    func malformed(_ what: String) { deadLetters.addMalformed(what, history: history) }
+    /// Accounts for a message that nobody can be given, and that has no identity to be missed by.
+    func malformed(_ what: String, from sender: String = "") {
+        deadLetters.addUnreadable(what, from: sender, history: history)
+    }
 
     /// Accounts for a parcel that goes no further.
     func drop(_ parcel: Parcel, _ reason: DeadLetterReason) {

@@ -154,6 +154,7 @@ extension BranchProxy {
         for link in links.values {
             for parcel in link.outlet.takeAll() { drop(parcel, .undelivered) }
         }
+        deadLetters.nameTheRest(history: history)
         deadLetters.writeAll()
         writeReport()
         try history.seal()

@@ -65,7 +65,8 @@ extension BranchProxy {
         case .plain(let tag, let subject, let content):
             try receive(content, on: subject, for: tag)
         case .malformed(let tag, let reason):
-            deadLetters.addMalformed("\(reason), for '\(tag)' from NATS", history: history)
+            deadLetters.addUnreadable(
+                "\(reason), for '\(tag)' from NATS", from: "", history: history)
         case .done(let token, let isDone): complete(token, isDone)
         case .published(let publication):
             history.record(publication.envelope, .delivered, transport: .nats)
@@ -82,12 +83,14 @@ extension BranchProxy {
     private func receive(_ envelope: Envelope, for tag: String) throws(RoutingError) {
         guard let peer = peers[Array(tag.utf8)] else { return }
         if case .agent(let name) = envelope.destination, name != tag {
-            return deadLetters.addMalformed(
-                "addressed to '\(name)' on the subject of '\(tag)'", history: history)
+            return deadLetters.addUnreadable(
+                "addressed to '\(name)' on the subject of '\(tag)'",
+                from: String(envelope.source.prefix(80)), history: history)
         }
         guard envelope.kind.isForAgents else {
-            return deadLetters.addMalformed(
-                "\(envelope.kind) for '\(tag)' from NATS", history: history)
+            return deadLetters.addUnreadable(
+                "\(envelope.kind) for '\(tag)' from NATS",
+                from: String(envelope.source.prefix(80)), history: history)
         }
         guard envelope.hops < Envelope.hopsMax else { return drop(Parcel(envelope), .hopLimit) }
         var envelope = envelope
@@ -108,16 +111,17 @@ extension BranchProxy {
         do throws(WireError) {
             message = try SeedMessage(parsing: content)
         } catch {
-            return deadLetters.addMalformed("\(subject): \(error)", history: history)
+            return deadLetters.addUnreadable("\(subject): \(error)", from: "", history: history)
         }
         let flow = Flow(source: message.from, destination: .agent(tag))
         guard Names.isLegal(message.from), message.to == tag,
             peer.foreignSequences[flow] != nil
                 || peer.foreignSequences.count < SeedStamper.flowsMax
         else {
-            return deadLetters.addMalformed(
+            return deadLetters.addUnreadable(
                 "\(subject): a seed message from '\(message.from.prefix(80))' to "
-                    + "'\(message.to.prefix(80))'", history: history)
+                    + "'\(message.to.prefix(80))'", from: String(message.from.prefix(80)),
+                history: history)
         }
         peer.foreignSequences[flow, default: 0] += 1
         let envelope = SeedStamper.envelope(

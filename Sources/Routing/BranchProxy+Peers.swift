@@ -7,20 +7,20 @@ extension BranchProxy {
         _ header: [UInt8], _ content: [UInt8], from sender: [UInt8], _ peer: Peer?
     ) throws(RoutingError) {
         guard let view = HeaderView(header) else {
-            return malformed("a header that is none", from: sender)
+            return malformed("a header that is none", from: sender, isMessage: false)
         }
         switch view.kind {
         case .hello: try handleHello(content, from: sender, peer)
         case .credit:
             guard let count = UInt64(decimal: content).flatMap(Int.init(exactly:)) else {
-                return malformed("credit that is no number", from: sender)
+                return malformed("credit that is no number", from: sender, isMessage: false)
             }
             guard let peer else { return }
             peer.outlet.replenish(count)
             try pump(peer)
         case .marker: try handleMarker(header, content, from: sender, peer)
         case .content, .acknowledgement, .gap:
-            malformed("\(view.kind) for the proxy", from: sender)
+            malformed("\(view.kind) for the proxy", from: sender, isMessage: view.kind == .content)
         }
     }
 
@@ -28,7 +28,7 @@ extension BranchProxy {
         _ content: [UInt8], from sender: [UInt8], _ peer: Peer?
     ) throws(RoutingError) {
         guard let hello = try? Value(parsing: content), hello.object != nil else {
-            return malformed("a hello that is no JSON object", from: sender)
+            return malformed("a hello that is no JSON object", from: sender, isMessage: false)
         }
         // Whoever asks is answered, registered or not: that is how readiness is checked.
         let answer: Value = [

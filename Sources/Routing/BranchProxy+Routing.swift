@@ -34,9 +34,15 @@ extension BranchProxy {
         try pump(peer)
     }
 
-    func malformed(_ what: String, from sender: [UInt8]) {
+    /// Accounts for what cannot be read: a message, unless it was for the proxy itself.
+    func malformed(_ what: String, from sender: [UInt8], isMessage: Bool = true) {
         let name = String(decoding: sender.prefix(80), as: UTF8.self)
-        deadLetters.addMalformed("\(what) from '\(name)'", history: history)
+        guard isMessage else {
+            return deadLetters.addMalformed("\(what) from '\(name)'", history: history)
+        }
+        let isNamed = sender.first.map { $0 > 0 } ?? false
+        deadLetters.addUnreadable(
+            "\(what) from '\(name)'", from: isNamed ? name : "", history: history)
     }
 
     private func routeFrames(

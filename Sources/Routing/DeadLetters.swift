@@ -32,7 +32,7 @@ struct DeadLetters {
 
     /// At most one line a reason in this time; the line says how many it stands for.
     private static let logInterval = Duration.seconds(1)
-    /// More notes on malformed messages are counted only: they carry no identity to account for.
+    /// What is malformed carries no identity; more than this is named by its number alone.
     private static let notesMax = 1_000
 
     let name: String
@@ -40,6 +40,8 @@ struct DeadLetters {
     let log: @Sendable (String) -> Void
     private var tallies: [DeadLetterReason: Tally] = [:]
     private var notes = 0
+    /// Messages that could not be read and do not stand in the history yet.
+    private var unnamed = 0
 
     init(name: String, clock: RunClock, log: @escaping @Sendable (String) -> Void) {
         self.name = name
@@ -62,7 +64,35 @@ struct DeadLetters {
         history.annotate(.dropped(identity, reason: reason.rawValue, by: name, at: clock.now))
     }
 
-    /// Accounts for bytes that name no envelope.
+    /// Accounts for a message that nobody can read: it is in no count of what was sent, so a run
+    /// that lost one must not be judged as if it were whole.
+    ///
+    /// - Parameters:
+    ///   - what: What was wrong with it.
+    ///   - sender: Who sent it; empty where that is not known.
+    ///   - history: Where it is named.
+    mutating func addUnreadable(_ what: String, from sender: String, history: HistoryKeeper) {
+        tally(.malformed, what)
+        notes += 1
+        guard notes <= Self.notesMax else {
+            unnamed += 1
+            return
+        }
+        history.annotate(
+            .unreadable(count: 1, from: sender, reason: what, by: name, at: clock.now))
+    }
+
+    /// Names by their number those messages that were too many to be named one by one.
+    mutating func nameTheRest(history: HistoryKeeper) {
+        guard unnamed > 0 else { return }
+        history.annotate(
+            .unreadable(
+                count: unnamed, from: "", reason: "more than are named one by one", by: name,
+                at: clock.now))
+        unnamed = 0
+    }
+
+    /// Accounts for bytes that are no message.
     mutating func addMalformed(_ what: String, history: HistoryKeeper) {
         tally(.malformed, what)
         notes += 1

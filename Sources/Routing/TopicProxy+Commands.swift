@@ -178,6 +178,7 @@ extension TopicProxy: Pending {
         for hold in holds.values {
             for parcel in hold.queue.parcels { drop(parcel, .undelivered) }
         }
+        deadLetters.nameTheRest(history: history)
         deadLetters.writeAll()
         log(
             "TOPICS: \(messages) messages, \(bytes) bytes, \(stalled) sent past a stalled subscriber"

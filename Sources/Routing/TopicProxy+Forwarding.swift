@@ -46,7 +46,7 @@ extension TopicProxy {
     }
 
     func malformed(_ what: String) {
-        deadLetters.addMalformed(what, history: history)
+        deadLetters.addUnreadable(what, from: "", history: history)
     }
 
     func drop(_ parcel: Parcel, _ reason: DeadLetterReason) {
@@ -170,7 +170,7 @@ extension TopicProxy {
             let frames = try zeroMQ { () throws(ZeroMQError) in try subscribers.receive() }
             guard let frame = frames?.first else { return }
             guard frames?.count == 1, let action = frame.first, action <= 1 else {
-                malformed("from a subscriber")
+                deadLetters.addMalformed("from a subscriber", history: history)
                 continue
             }
             let topic = frame.dropFirst()

@@ -89,6 +89,23 @@ private let start = SyntheticMesh.start
         #expect(Delivery.check(mesh.all).counts.deviations.lost == 500 * isOwed)
     }
 
+    @Test("Messages that nobody could read are noted with their number and their sender")
+    func unreadable() {
+        var mesh = SyntheticMesh()
+        for (count, from) in [(1, "old"), (2, "old"), (4, "")] {
+            mesh.annotate(
+                "gamma",
+                .unreadable(count: count, from: from, reason: "no JSON", by: "core", at: start))
+        }
+        #expect(
+            Delivery.check(mesh.all).notes == [
+                "core: 4 messages of an unknown sender could not be read, were dropped and are in "
+                    + "no count; the first: no JSON",
+                "core: 3 messages of 'old' could not be read, were dropped and are in no count; "
+                    + "the first: no JSON",
+            ])
+    }
+
     @Test("An agent without any history is unobserved, never silently expected")
     func unobserved() {
         var mesh = SyntheticMesh()

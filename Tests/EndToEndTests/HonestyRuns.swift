@@ -72,6 +72,83 @@ import Testing
         ScenarioRuns.expectNoLeaks(verdict)
     }
 
+    /// What a program that speaks only the seed's wire does with a ping, beside answering it.
+    struct Misbehaviour: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        let script: String
+        let reason: String
+    }
+
+    static let misbehaviours = [
+        Misbehaviour(
+            testDescription: "messages that nobody can read are in no count",
+            script: "socket.send(b'{\"from\": \"old\", nonsense')",
+            reason: "messages of 'old' could not be read"),
+        Misbehaviour(
+            testDescription: "what a proxy could not record is in no count",
+            // Each type takes two channels of its history, which has 65,535; the annotations, the
+            // pings and their answers take an odd number, so that no type is recorded by half.
+            script: """
+                left, open = (0, 0) if seen else (40000, 40000)
+                        while open:
+                            if left:
+                                send("old", "t%d" % left, left)
+                                left -= 1
+                            while socket.poll(0 if left else 1000):
+                                socket.recv()
+                                open -= 1
+                """,
+            reason: "core could not record"),
+    ]
+
+    @Test("no green without all of the evidence", .timeLimit(.minutes(5)), arguments: misbehaviours)
+    func evidence(_ item: Misbehaviour) throws {
+        let folder = try TemporaryFolder()
+        _ = try folder.write(
+            """
+            import json, os, zmq
+            socket = zmq.Context().socket(zmq.DEALER)
+            socket.setsockopt_string(zmq.IDENTITY, "old")
+            socket.setsockopt(zmq.SNDHWM, 0)
+            socket.setsockopt(zmq.RCVHWM, 0)
+            socket.connect(os.environ["SYNMESH_BRANCH_ENDPOINT"])
+            def send(to, type, content):
+                message = {"from": "old", "to": to, "type": type, "content": content}
+                socket.send(json.dumps(message).encode())
+            seen = False
+            while True:
+                message = json.loads(socket.recv())
+                if message["type"] == "ping":
+                    send(message["from"], "echo", message["content"])
+                    \(item.script)
+                    seen = True
+            """, to: "old.py")
+        _ = try folder.write(
+            """
+            synmesh: 1
+            branches: { core: {} }
+            agents:
+              pinger: { kind: probe, settings: { to: [old] } }
+              old: { command: [python3, old.py], wire: json }
+            """, to: "mesh.yaml")
+        let scenario = try folder.write(
+            """
+            synmesh: 1
+            topology: mesh.yaml
+            expect: inconclusive
+            steps:
+              - baseline: { load: { pinger: { type: ping, count: 300, rate: 60, size: 64 } } }
+            """, to: "evidence.yaml")
+        let (ending, verdict) = try Program.play(scenario, in: folder)
+        #expect(ending.exitCode == 0, "\(ending.errors)")
+        #expect(verdict["verdict"] == "inconclusive")
+        let reason = verdict["reason"]?.string ?? ""
+        #expect(reason.contains(item.reason), "\(reason)")
+        let findings = (verdict["findings"]?.array ?? []).compactMap { $0["reason"]?.string }
+        #expect(findings.contains { $0.contains(item.reason) })
+        ScenarioRuns.expectClean(verdict)
+    }
+
     @Test("a latency limit judges only steps that have both transports", .timeLimit(.minutes(5)))
     func latencyLimit() throws {
         let folder = try TemporaryFolder()

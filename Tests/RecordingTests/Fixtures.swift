@@ -57,6 +57,7 @@ let everyAnnotation: [Annotation] = {
         .contentRead(other, pool: "clouds", isVerified: false, by: "alpha", at: 9),
         .contentUnreadable(
             other, pool: "clouds", reason: "another \"generation\"", by: "alpha", at: 10),
+        .unreadable(count: 3, from: "old", reason: "no \"JSON\"", by: "core", at: 8),
         .note("", at: 0),
         .note("anything", at: .max),
     ]

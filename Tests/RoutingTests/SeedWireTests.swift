@@ -100,6 +100,29 @@ struct SeedWireTests {
         #expect(dropped)
     }
 
+    @Test("Messages that nobody can read are counted, with the name of their sender")
+    func unreadable() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.file("core.mcap")
+        let proxy = try ProxyThread.branch(
+            BranchConfiguration(name: "core", agents: [Agent(name: "old", wire: .json)]),
+            in: context, history: path)
+        let old = try Dealer("old", at: proxy.endpoints["router"], in: context)
+        for _ in 0..<1_003 { try old.send([Array("{nonsense".utf8)]) }
+        // What is for the proxy alone is no message.
+        try old.sendToProxy(.credit, "many")
+        _ = try eventually("all of them") {
+            try proxy.deadLetters(.malformed) == 1_004 ? () : nil
+        }
+        #expect(proxy.stop() == nil)
+        var named: [String: Int] = [:]
+        for annotation in try HistoryReader.read(path: path).annotations {
+            guard case .unreadable(let count, let from, _, "core", _) = annotation else { continue }
+            named[from, default: 0] += count
+        }
+        #expect(named == ["old": 1_000, "": 3])
+    }
+
     @Test("What no NATS server took is dropped, not delivered")
     func undelivered() throws {
         let directory = try TemporaryDirectory()
