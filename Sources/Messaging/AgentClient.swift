@@ -68,6 +68,10 @@ public final class AgentClient {
     var isDrained = false
     /// What still comes is left to the next incarnation: nothing advances the marks any more.
     var isIntakeClosed = false
+    /// What still comes is not known to be kept for the next incarnation.
+    var isLeavingBehind = false
+    /// When the agent ended its subscriptions; what was sent to them before is still handed out.
+    var left: [String: UInt64] = [:]
     private var sequences: [Address: UInt64] = [:]
     /// What was dropped here and its receivers do not know of yet.
     private var untoldGaps: [Address: [ClosedRange<UInt64>]] = [:]
@@ -224,13 +228,25 @@ public final class AgentClient {
         } catch {
             guard envelope.kind == .content else { throw error }
             counts.dropped += 1
-            untoldGaps[envelope.destination, default: []].append(
-                envelope.sequence...envelope.sequence)
+            noteGap(envelope)
             try annotate(
                 .dropped(
                     envelope.identity, reason: error.reason.description, by: name, at: clock.now))
             throw error
         }
+    }
+
+    /// What one destination is told of at most; beyond that its own patience ends the wait.
+    private static let untoldGapsMax = 1_000
+
+    private func noteGap(_ envelope: Envelope) {
+        var gaps = untoldGaps[envelope.destination] ?? []
+        if let last = gaps.last, last.upperBound + 1 == envelope.sequence {
+            gaps[gaps.count - 1] = last.lowerBound...envelope.sequence
+        } else if gaps.count < Self.untoldGapsMax {
+            gaps.append(envelope.sequence...envelope.sequence)
+        }
+        untoldGaps[envelope.destination] = gaps
     }
 
     /// Tells receivers what will never come, before what comes behind it.
@@ -262,6 +278,7 @@ public final class AgentClient {
             throw MessagingError(.subscribe(topic), .illegalName(topic))
         }
         guard !subscriptions.contains(topic) else { return }
+        if left.removeValue(forKey: topic) != nil { try rebase(under: topic) }
         subscribing.insert(topic)
         defer { subscribing.remove(topic) }
         let ticket = try transport.subscribe(to: topic)
@@ -282,8 +299,15 @@ public final class AgentClient {
     /// Ends a subscription; what came until now is still handed out.
     public func unsubscribe(from topic: String) throws(MessagingError) {
         guard subscriptions.remove(topic) != nil else { return }
-        try annotate(.unsubscribed(agent: name, topic: topic, at: clock.now))
+        let now = clock.now
+        left[topic] = now
+        try annotate(.unsubscribed(agent: name, topic: topic, at: now))
         try transport.unsubscribe(from: topic)
+        try rebase(under: topic)
+    }
+
+    /// What is published while nobody is subscribed is not missing.
+    private func rebase(under topic: String) throws(MessagingError) {
         let others = subscriptions
         let outcomes = receiver.rebase { flowTopic in
             Names.topic(flowTopic, isUnder: topic)

@@ -15,6 +15,8 @@ public struct Counters: Hashable, Sendable {
     public internal(set) var gaps: UInt64 = 0
     /// Envelopes that came after they were given up, and were not handed out.
     public internal(set) var late: UInt64 = 0
+    /// Envelopes and notices that were refused, since a bound was reached.
+    public internal(set) var refused: UInt64 = 0
     /// Envelopes that came ahead of others and were held until those came.
     public internal(set) var ahead: UInt64 = 0
     /// Envelopes that are held now.
@@ -40,6 +42,7 @@ public struct Counters: Hashable, Sendable {
             "delivered": .object(Dictionary(deliveredMembers) { first, _ in first }),
             "dropped": number(dropped), "repeats": number(repeats), "gaps": number(gaps),
             "late": number(late), "ahead": number(ahead), "held": number(held),
+            "refused": number(refused),
             "filtered": number(filtered), "malformed": number(malformed),
             "shadow_sent": number(shadowSent), "shadow_failed": number(shadowFailed),
             "shadow_delivered": number(shadowDelivered),

@@ -1,3 +1,4 @@
+internal import Recording
 public import Wire
 public import ZeroMQ
 
@@ -52,6 +53,7 @@ extension AgentClient {
         // incarnation by the proxies, or was given up with the deadline; it must not be marked as
         // received, since nobody will be handed it.
         isIntakeClosed = true
+        isLeavingBehind = !result.isInboundComplete
         for envelope in primaryDefects.takeWithheld() { try transmit(envelope) }
         releaseShadowWithheld()
         let outboundEnd = clock.now + deadline.nanoseconds
@@ -64,9 +66,44 @@ extension AgentClient {
             }
         }
         result.isOutboundComplete = transport.isOutboundDrained
+        try nameWhatIsLeft(&result)
         isDrained = true
         return result
     }
+
+    /// Names what neither this incarnation hands out nor the next one gets.
+    private func nameWhatIsLeft(_ result: inout DrainResult) throws(MessagingError) {
+        let tooMuch = receiver.leftBehind
+        for identity in tooMuch {
+            counts.dropped += 1
+            try annotate(
+                .dropped(
+                    identity, reason: "held for one before it, and too large for the handover",
+                    by: name, at: clock.now))
+        }
+        if let first = tooMuch.first {
+            result.problems.append(
+                "\(tooMuch.count) held envelopes are too large for the handover, the first is \(first)"
+            )
+        }
+        if !result.isInboundComplete {
+            result.problems.append("not all that was on its way in came in time")
+            try nameArrivals()
+        }
+    }
+
+    /// Takes what has come until now, for its names alone.
+    private func nameArrivals() throws(MessagingError) {
+        let end = clock.now + Self.namingMax
+        while isLeavingBehind, clock.now < end {
+            let before = counts
+            try pump()
+            guard counts != before else { return }
+        }
+    }
+
+    /// The longest that the naming of what came too late may take.
+    private static let namingMax: UInt64 = 500_000_000
 
     /// Some ends are seen by looking, not by a wake-up.
     private static let lookAgain: UInt64 = 20_000_000
@@ -103,6 +140,8 @@ extension AgentClient {
         for envelope in primaryDefects.takeWithheld() { try? transmit(envelope) }
         releaseShadowWithheld()
         isDrained = true
+        // Whatever cannot be recorded any more is missed by its sequence.
+        try? nameArrivals()
         transport.close()
     }
 }

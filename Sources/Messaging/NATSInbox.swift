@@ -46,7 +46,7 @@ final class NATSInbox: Sendable {
         return message
     }
 
-    /// The library dropped this many, since too many waited.
+    /// The library dropped this many: too many waited, or their subscription broke.
     func addLost(_ count: Int64) {
         state.withLock { $0.lost += count }
         wakeUp.signal()
@@ -123,6 +123,17 @@ final class NATSReader: Sendable {
                 // Ended by `stop`, a drain that is complete, or a connection closed for good.
                 return
             }
+        }
+    }
+
+    /// Ends the subscription, but not before all that the server sent to it was fetched.
+    func leave() {
+        let waiting = subscription.pending
+        do throws(NATSError) {
+            try subscription.drain(timeout: .seconds(3))
+        } catch {
+            // It has ended already, with its connection; what waited in it can not be had any more.
+            if waiting > 0 { inbox.addLost(Int64(waiting)) }
         }
     }
 

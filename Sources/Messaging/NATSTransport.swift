@@ -23,6 +23,8 @@ public final class NATSTransport: AgentTransport {
     private var confirmed: [UInt64] = []
     private var tickets: UInt64 = 0
     private var drainingReaders: [NATSReader] = []
+    /// Of topics that were unsubscribed from: what the server had sent by then is still fetched.
+    private var leavingReaders: [NATSReader] = []
     private var isDraining = false
     /// Whether everything sent is with the server.
     public private(set) var isOutboundDrained = false
@@ -109,7 +111,9 @@ public final class NATSTransport: AgentTransport {
         if let ticket = confirmed.popLast() { return .confirmed(ticket: ticket) }
         if let message = inbox.pop() { return decode(message) }
         let lost = inbox.takeLost()
-        return lost > 0 ? .malformed("NATS: \(lost) messages lost, too many waited") : nil
+        return lost > 0
+            ? .malformed("NATS: \(lost) messages lost, too many waited or their subscription broke")
+            : nil
     }
 
     private func decode(_ message: Message) -> Inbound {
@@ -182,7 +186,13 @@ public final class NATSTransport: AgentTransport {
             }
             try startReaders(of: other)
         }
-        for reader in readers { reader.stop() }
+        for reader in leavingReaders where reader.isEnded { reader.stop() }
+        leavingReaders.removeAll { $0.isEnded }
+        for reader in readers { reader.leave() }
+        leavingReaders += readers
+        // Then what is published from now on comes on the narrower ones alone. Without an answer it
+        // comes twice, and is dropped once.
+        try? connection.flush(timeout: flushTimeout)
     }
 
     /// Nothing is counted here.
@@ -192,8 +202,9 @@ public final class NATSTransport: AgentTransport {
     public func beginInboundDrain(of hold: UInt64?) throws(MessagingError) {
         guard !isDraining else { return }
         isDraining = true
-        drainingReaders = [inboxReader] + topicReaders.values.flatMap { $0 }
-        for reader in drainingReaders {
+        let readers = [inboxReader] + topicReaders.values.flatMap { $0 }
+        drainingReaders = readers + leavingReaders
+        for reader in readers {
             try nats(.drain) { () throws(NATSError) in
                 try reader.subscription.drain(timeout: .seconds(3))
             }
@@ -228,7 +239,8 @@ public final class NATSTransport: AgentTransport {
         if connection.isConnected { try? connection.flush(timeout: .milliseconds(500)) }
         connection.close()
         inboxReader.stop()
-        for reader in topicReaders.values.joined() { reader.stop() }
+        for reader in Array(topicReaders.values.joined()) + leavingReaders { reader.stop() }
         topicReaders.removeAll()
+        leavingReaders.removeAll()
     }
 }

@@ -20,6 +20,10 @@ public struct Receiver: Sendable {
         public var messages = 10_000
         /// The most content that is held, all flows together, in bytes.
         public var bytes = 256 << 20
+        /// The most flows, incarnations counted apart: senders that do not exist must not fill memory.
+        public var flows = 20_000
+        /// The most content of held envelopes that is handed over to the next incarnation.
+        public var handoverBytes = 64 << 20
         /// Gaps given up that are remembered per flow, so that what comes late is known as such.
         public var abandonedGaps = 4_096
         /// For how long after a restore the first envelope of an unknown topic flow is held, in
@@ -46,6 +50,10 @@ public struct Receiver: Sendable {
         case repeated(Arrival)
         /// It was given up before.
         case late(Arrival)
+        /// There are more flows than the limit allows, so it was dropped.
+        case refused(Arrival)
+        /// A notice was not heeded: it would take more memory than the limits allow.
+        case noticeRefused(flow: Flow, incarnation: UInt32, from: UInt64, through: UInt64)
         /// These are no longer waited for.
         case gap(flow: Flow, incarnation: UInt32, from: UInt64, through: UInt64, reason: String)
     }
@@ -108,7 +116,9 @@ public struct Receiver: Sendable {
         let identity = arrival.envelope.identity
         let sequence = identity.sequence
         let key = Key(flow: identity.flow, incarnation: identity.incarnation)
-        var state = flows[key] ?? fresh(key, first: sequence, at: now)
+        guard var state = flows[key] ?? fresh(key, first: sequence, at: now) else {
+            return [.refused(arrival)]
+        }
         // Taken out while it changes, so that its queues are changed in place.
         flows[key] = nil
         defer { flows[key] = state }
@@ -133,13 +143,17 @@ public struct Receiver: Sendable {
     }
 
     /// A notice came that these envelopes never will.
+    ///
+    /// It is a courtesy: where it is not heeded, the wait for them ends by its own bound.
     public mutating func accept(
         gapIn flow: Flow, incarnation: UInt32, from: UInt64, through: UInt64, reason: String,
         at now: UInt64
     ) -> [Outcome] {
         guard from >= 1, from <= through, through < UInt64.max else { return [] }
         let key = Key(flow: flow, incarnation: incarnation)
-        var state = flows[key] ?? fresh(key, first: from, at: now)
+        let refusal = Outcome.noticeRefused(
+            flow: flow, incarnation: incarnation, from: from, through: through)
+        guard var state = flows[key] ?? fresh(key, first: from, at: now) else { return [refusal] }
         flows[key] = nil
         defer { flows[key] = state }
         var start = max(from, state.next)
@@ -150,6 +164,11 @@ public struct Receiver: Sendable {
             start = held.through + 1
         }
         if start <= through { holes.append(start...through) }
+        // What is next is not held.
+        guard
+            holes.isEmpty || heldCount + holes.count <= limits.messages
+                || holes.count == 1 && holes[0].lowerBound == state.next
+        else { return [refusal] }
         for hole in holes {
             let place = state.held.firstIndex { $0.sequence > hole.lowerBound } ?? state.held.count
             state.held.insert(
@@ -211,7 +230,9 @@ public struct Receiver: Sendable {
         return outcomes
     }
 
-    private func fresh(_ key: Key, first: UInt64, at now: UInt64) -> FlowState {
+    /// A flow that was never seen; nil where there are too many.
+    private func fresh(_ key: Key, first: UInt64, at now: UInt64) -> FlowState? {
+        guard flows.count < limits.flows else { return nil }
         switch key.flow.destination {
         case .agent:
             return base == .one ? FlowState(next: 1, base: 1) : FlowState(next: first, base: first)

@@ -1,6 +1,6 @@
 internal import DequeModule
 public import JSON
-internal import Wire
+public import Wire
 
 /// A receiver's marks as JSON, for the process that takes its place.
 ///
@@ -8,15 +8,9 @@ internal import Wire
 /// "held": [{"header", "content", "transport"}]}`: what is held goes along (base64), since what it
 /// waits for may come on the other way.
 extension Receiver {
-    /// The most content that goes along; the rest counts as given up.
-    private static let heldBytesMax = 64 << 20
-
     /// The marks and what is held, now.
     public var state: Value {
         var marks: [Value] = []
-        var heldValues: [Value] = []
-        let order = flows.keys.sorted { ($0.flow, $0.incarnation) < ($1.flow, $1.incarnation) }
-        var bytes = 0
         for key in order {
             guard let flow = flows[key] else { continue }
             marks.append([
@@ -33,18 +27,37 @@ extension Receiver {
                         ]
                     }),
             ])
-            for held in flow.held {
-                guard let arrival = held.arrival else { continue }
-                bytes += arrival.envelope.content.count
-                guard bytes <= Self.heldBytesMax else { continue }
-                heldValues.append([
-                    "header": .string(Base64.encode(arrival.envelope.header)),
-                    "content": .string(Base64.encode(arrival.envelope.content)),
-                    "transport": .string(arrival.transport),
-                ])
+        }
+        let held = handover.taken.map { arrival -> Value in
+            [
+                "header": .string(Base64.encode(arrival.envelope.header)),
+                "content": .string(Base64.encode(arrival.envelope.content)),
+                "transport": .string(arrival.transport),
+            ]
+        }
+        return ["marks": .array(marks), "held": .array(held)]
+    }
+
+    /// What is held and too much to be part of `state`: nobody will have it.
+    public var leftBehind: [Identity] { handover.left }
+
+    private var order: [Key] {
+        flows.keys.sorted { ($0.flow, $0.incarnation) < ($1.flow, $1.incarnation) }
+    }
+
+    private var handover: (taken: [Arrival], left: [Identity]) {
+        var taken: [Arrival] = []
+        var left: [Identity] = []
+        var bytes = 0
+        for arrival in order.flatMap({ flows[$0]?.held.compactMap(\.arrival) ?? [] }) {
+            bytes += arrival.envelope.content.count
+            if bytes <= limits.handoverBytes {
+                taken.append(arrival)
+            } else {
+                left.append(arrival.envelope.identity)
             }
         }
-        return ["marks": .array(marks), "held": .array(heldValues)]
+        return (taken, left)
     }
 
     /// Takes over what `state` wrote.

@@ -143,7 +143,7 @@ extension AgentClient {
 
     private func take(_ inbound: Inbound) throws(MessagingError) {
         if isIntakeClosed {
-            guard case .shadow = inbound else { return }
+            guard case .shadow = inbound else { return try leaveBehind(inbound) }
         }
         switch inbound {
         case .arrival(let arrival): try accept(arrival)
@@ -161,15 +161,42 @@ extension AgentClient {
         }
     }
 
+    /// What comes when nothing is taken in any more, and no proxy keeps for the next incarnation.
+    private func leaveBehind(_ inbound: Inbound) throws(MessagingError) {
+        guard isLeavingBehind else { return }
+        switch inbound {
+        case .arrival(let arrival):
+            if case .topic(let topic) = arrival.envelope.destination,
+                !isSubscribed(topic, at: arrival.envelope.sent)
+            {
+                return
+            }
+            counts.dropped += 1
+            try annotate(
+                .dropped(
+                    arrival.envelope.identity, reason: "came after the time for draining was up",
+                    by: name, at: clock.now))
+        case .unidentified(let seed, _):
+            try noteMalformed(
+                "a message of '\(seed.from)' came after the time for draining was up")
+        case .malformed(let what): try noteMalformed(what)
+        case .gap, .confirmed, .shadow: break
+        }
+    }
+
     private func noteMalformed(_ what: String) throws(MessagingError) {
         counts.malformed += 1
         // A peer that sends nothing else must not fill the history.
-        if counts.malformed <= 1_000 { try annotate(.note("malformed: \(what)", at: clock.now)) }
+        guard counts.malformed <= 1_000 else { return }
+        try annotate(
+            .unreadable(count: 1, from: "", reason: what, by: name, at: clock.now))
     }
 
     private func accept(_ arrival: Arrival) throws(MessagingError) {
         let envelope = arrival.envelope
-        if case .topic(let topic) = envelope.destination, !isSubscribed(topic) {
+        if case .topic(let topic) = envelope.destination,
+            !isSubscribed(topic, at: envelope.sent)
+        {
             counts.filtered += 1
             if arrival.isCredited { transport.consumed(1) }
             return
@@ -181,9 +208,12 @@ extension AgentClient {
         try apply(receiver.accept(arrival, at: clock.now))
     }
 
-    private func isSubscribed(_ topic: String) -> Bool {
+    /// Whether what was sent to a topic at a time is wanted: also what was on its way when its
+    /// subscription ended.
+    private func isSubscribed(_ topic: String, at time: UInt64) -> Bool {
         subscriptions.contains { Names.topic(topic, isUnder: $0) }
             || subscribing.contains { Names.topic(topic, isUnder: $0) }
+            || left.contains { time < $0.value && Names.topic(topic, isUnder: $0.key) }
     }
 
     /// A message of a program that knows nothing of identities gets one here, with the incarnation
@@ -218,6 +248,22 @@ extension AgentClient {
                 counts.late += 1
                 if arrival.isCredited { transport.consumed(1) }
                 try annotate(.late(arrival.envelope.identity, by: name, at: clock.now))
+            case .refused(let arrival):
+                counts.refused += 1
+                if arrival.isCredited { transport.consumed(1) }
+                try annotate(
+                    .dropped(
+                        arrival.envelope.identity,
+                        reason: "its receiver knows \(receiver.limits.flows) flows already",
+                        by: name, at: clock.now))
+            case .noticeRefused(let flow, let incarnation, let from, let through):
+                counts.refused += 1
+                // A sender of notices must not fill the history.
+                guard counts.refused <= 1_000 else { continue }
+                try annotate(
+                    .note(
+                        "refused: a notice that \(flow) (\(incarnation)) lacks \(from)...\(through)",
+                        at: clock.now))
             case .gap(let flow, let incarnation, let from, let through, let reason):
                 counts.gaps += through - from + 1
                 try annotate(

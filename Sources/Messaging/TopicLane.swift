@@ -18,6 +18,9 @@ final class TopicLane {
     private var tickets: UInt64 = 0
     /// Which proxies have not confirmed a ticket yet.
     private var unconfirmed: [UInt64: Set<String>] = [:]
+    /// Topics that were unsubscribed from, by the tickets that end them: until the proxy answers,
+    /// what it had sent before is still on its way.
+    private var leaving: [UInt64: String] = [:]
 
     init(
         agent: String, incarnation: UInt32, proxies: [TopicProxyEndpoints], clock: RunClock,
@@ -88,8 +91,14 @@ final class TopicLane {
             try zeroMQ(.subscribe(topic)) { () throws(ZeroMQError) in
                 try socket.unsubscribe(from: topic)
             }
+            if let topic = leaving[ticket] {
+                try zeroMQ(.unsubscribe(topic)) { () throws(ZeroMQError) in
+                    try socket.unsubscribe(from: topic)
+                }
+            }
             guard unconfirmed[ticket]?.isEmpty == true else { return nil }
             unconfirmed[ticket] = nil
+            guard leaving.removeValue(forKey: ticket) == nil else { return nil }
             return .confirmed(ticket: ticket)
         }
         let envelope: Envelope
@@ -157,7 +166,13 @@ final class TopicLane {
     /// Ends the subscription at every proxy, once what it had sent until now has come: libzmq drops
     /// what waits for a subscription that has ended.
     func unsubscribe(from topic: String) throws(MessagingError) {
-        for proxy in proxies where proxy.mayCarry(topic) {
+        let proxies = proxies.filter { $0.mayCarry(topic) }
+        guard !proxies.isEmpty else { return }
+        tickets += 1
+        let ticket = tickets
+        leaving[ticket] = topic
+        unconfirmed[ticket] = Set(proxies.map(\.name))
+        for proxy in proxies {
             try zeroMQ(.unsubscribe(topic)) { () throws(ZeroMQError) in
                 let socket = try subscriber(of: proxy)
                 socket.topics.remove(topic)

@@ -216,6 +216,24 @@ import Wire
         #expect(kinds == ["subscribed", "unsubscribed", "subscribed"])
     }
 
+    @Test(
+        "What was on its way when a subscription ended is still handed out",
+        arguments: [MeshKind.inProcess, .zeroMQ, .nats, .dual])
+    func unsubscribeWithPending(kind: MeshKind) throws {
+        let mesh = try TestMesh(kind)
+        let (a, b, c) = (try mesh.agent("a"), try mesh.agent("b"), try mesh.agent("c"))
+        let topic = mesh.root + ".t"
+        try b.client.subscribe(to: topic)
+        try c.client.subscribe(to: topic)
+        for _ in 0..<500 { try a.client.publish(topic: topic, type: "x", content: [1]) }
+        #expect(try c.client.receive(count: 500).count == 500)
+        try b.client.unsubscribe(from: topic)
+        try a.client.publish(topic: topic, type: "x", content: [2])
+        #expect(try b.client.receive(count: 500).map(\.sequence) == Array(1...500))
+        #expect(try b.client.isQuiet(after: a.client))
+        #expect(b.client.counters.gaps == 0)
+    }
+
     @Test("Nothing in time is nil", arguments: MeshKind.allCases)
     func silence(kind: MeshKind) throws {
         let mesh = try TestMesh(kind)

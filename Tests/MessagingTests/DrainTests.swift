@@ -1,5 +1,6 @@
 import JSON
 import Messaging
+import Recording
 import Routing
 import Testing
 import Wire
@@ -91,6 +92,99 @@ import Wire
         #expect(!result.isInboundComplete)
         #expect(result.isOutboundComplete)
         #expect(delivered.count <= 1)
+    }
+
+    @Test("The last marker of an earlier hold is not taken for that of the present one")
+    func staleMarker() throws {
+        let mesh = try TestMesh(.zeroMQ)
+        let (a, b) = (try mesh.agent("a"), try mesh.agent("b"))
+        let topic = mesh.root + ".t"
+        try b.client.subscribe(to: topic)
+        func hold(_ number: Int64) -> Value {
+            [
+                "agent": .string(b.client.name), "topics": [.string(topic)],
+                "epoch": .integer(number),
+            ]
+        }
+        let release: Value = ["agent": .string(b.client.name), "transport": "zmq", "epoch": 1]
+        // A move that is given up.
+        for proxy in [mesh.branch, mesh.topics] {
+            try proxy?.command("hold", hold(1))
+            try proxy?.command("release", release)
+        }
+        try a.client.publish(topic: topic, type: "fence", content: [])
+        try a.client.send(to: b.client.name, type: "fence", content: [])
+        #expect(try b.client.receive(count: 2).count == 2)
+        // The next one, of which the topic proxy has not said its last word yet.
+        try mesh.branch?.command("hold", hold(2))
+        let result = try b.client.drain(hold: 2, deadline: .milliseconds(300)) { _ in }
+        #expect(!result.isInboundComplete)
+
+        let c = try mesh.agent("c")
+        try c.client.subscribe(to: topic)
+        for proxy in [mesh.branch, mesh.topics] {
+            try proxy?.command(
+                "hold",
+                ["agent": .string(c.client.name), "topics": [.string(topic)], "epoch": 3])
+        }
+        let last = try c.client.drain(hold: 3) { _ in }
+        #expect(last.isInboundComplete)
+    }
+
+    @Test("What comes after the deadline, or is too large for the handover, is named as dropped")
+    func leftBehind() throws {
+        func envelope(_ sequence: UInt64, _ source: String) -> Inbound {
+            .arrival(
+                Arrival(
+                    Envelope(
+                        identity: Identity(
+                            flow: Flow(source: source, destination: .agent("b")), incarnation: 1,
+                            sequence: sequence), type: "x", sent: 1, content: [1, 2, 3]),
+                    transport: "scripted"))
+        }
+        let transport = ScriptedTransport(
+            [envelope(1, "a"), envelope(2, "held"), envelope(3, "held")])
+        transport.late = [envelope(2, "a"), envelope(3, "a")]
+        let recorder = MemoryRecorder()
+        var limits = Receiver.Limits()
+        limits.handoverBytes = 4
+        let client = try AgentClient(
+            name: "b", incarnation: 1, clock: .starting(), transport: transport,
+            recorder: recorder, limits: limits)
+        let result = try client.drain(deadline: .milliseconds(10)) { _ in }
+        #expect(!result.isInboundComplete)
+        #expect(result.delivered == 1)
+        #expect(result.problems.contains { $0.contains("too large for the handover") })
+        #expect(client.state["held"]?.array?.count == 1)
+        transport.inbound = [envelope(4, "a")]
+        client.close()
+        let dropped = recorder.annotations.compactMap { annotation -> String? in
+            guard case .dropped(let identity, _, "b", _) = annotation else { return nil }
+            return "\(identity.flow.source) \(identity.sequence)"
+        }
+        #expect(dropped.sorted() == ["a 2", "a 3", "a 4", "held 3"])
+    }
+
+    @Test("What the proxies keep for the next incarnation is not called dropped")
+    func keptIsNotDropped() throws {
+        let transport = ScriptedTransport()
+        transport.isInboundDrained = true
+        transport.late = [
+            .arrival(
+                Arrival(
+                    Envelope(
+                        identity: Identity(
+                            flow: Flow(source: "a", destination: .agent("b")), incarnation: 1,
+                            sequence: 1), type: "x", sent: 1), transport: "scripted"))
+        ]
+        let recorder = MemoryRecorder()
+        let client = try AgentClient(
+            name: "b", incarnation: 1, clock: .starting(), transport: transport,
+            recorder: recorder)
+        let result = try client.drain { _ in }
+        #expect(result.isInboundComplete)
+        client.close()
+        #expect(recorder.annotations == [])
     }
 
     @Test(

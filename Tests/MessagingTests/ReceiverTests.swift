@@ -26,6 +26,8 @@ private func brief(_ outcomes: [Receiver.Outcome]) -> [String] {
         case .repeated(let arrival): "=\(arrival.envelope.sequence)"
         case .late(let arrival): "~\(arrival.envelope.sequence)"
         case .gap(_, _, let from, let through, _): "-\(from)...\(through)"
+        case .refused(let arrival): "!\(arrival.envelope.sequence)"
+        case .noticeRefused(_, _, let from, let through): "!\(from)...\(through)"
         }
     }
 }
@@ -210,6 +212,62 @@ private func brief(_ outcomes: [Receiver.Outcome]) -> [String] {
         #expect(brief(receiver.accept(arrival(7, topicFlow), at: 12 * second)) == ["+7"])
     }
 
+    @Test("Senders that do not exist fill no memory: what is beyond the limit is refused by name")
+    func flowsAreBounded() {
+        var limits = Receiver.Limits()
+        limits.flows = 2
+        var receiver = Receiver(limits: limits)
+        func flow(_ source: String) -> Flow { Flow(source: source, destination: .agent("b")) }
+        for source in ["a1", "a2"] {
+            #expect(brief(receiver.accept(arrival(1, flow(source)), at: second)) == ["+1"])
+        }
+        #expect(brief(receiver.accept(arrival(1, flow("a3")), at: second)) == ["!1"])
+        let notice = receiver.accept(
+            gapIn: flow("a3"), incarnation: 1, from: 1, through: 5, reason: "", at: second)
+        #expect(brief(notice) == ["!1...5"])
+        // Those that are known go on.
+        #expect(brief(receiver.accept(arrival(2, flow("a1")), at: second)) == ["+2"])
+    }
+
+    @Test("Notices are held within the limit; what is beyond it is refused by name")
+    func noticesAreBounded() {
+        var limits = Receiver.Limits()
+        limits.messages = 3
+        var receiver = Receiver(limits: limits)
+        var outcomes: [Receiver.Outcome] = []
+        for start in stride(from: UInt64(10), to: 60, by: 10) {
+            outcomes += receiver.accept(
+                gapIn: flow, incarnation: 1, from: start, through: start, reason: "x", at: second)
+        }
+        #expect(brief(outcomes) == ["!40...40", "!50...50"])
+        #expect(receiver.heldCount == 3)
+        // One that is about what comes next takes no room.
+        let next = receiver.accept(
+            gapIn: flow, incarnation: 1, from: 1, through: 9, reason: "x", at: second)
+        #expect(brief(next) == ["-1...9", "-10...10"])
+    }
+
+    @Test("What is held beyond the handover's limit is named")
+    func handoverIsBounded() {
+        var limits = Receiver.Limits()
+        limits.handoverBytes = 7
+        var receiver = Receiver(limits: limits)
+        for sequence: UInt64 in 2...4 { _ = receiver.accept(arrival(sequence), at: second) }
+        #expect(receiver.state["held"]?.array?.count == 2)
+        #expect(receiver.leftBehind == [arrival(4).envelope.identity])
+    }
+
+    @Test("A notice about a topic that is subscribed to anew begins its flow")
+    func noticeAfterRebase() {
+        var receiver = Receiver()
+        _ = receiver.accept(arrival(1, topicFlow), at: second)
+        _ = receiver.rebase { _ in true }
+        let notice = receiver.accept(
+            gapIn: topicFlow, incarnation: 1, from: 7, through: 8, reason: "", at: second)
+        #expect(brief(notice) == ["-7...8"])
+        #expect(brief(receiver.accept(arrival(9, topicFlow), at: second)) == ["+9"])
+    }
+
     @Test(
         "A malformed state is refused with its reason, and changes nothing",
         arguments: [
@@ -252,6 +310,7 @@ private func brief(_ outcomes: [Receiver.Outcome]) -> [String] {
                         arrival.envelope.sequence)
                 case .repeated: repeated += 1
                 case .late(let arrival): Issue.record("late: \(arrival.envelope.identity)")
+                case .refused, .noticeRefused: Issue.record("refused: \(outcome)")
                 case .gap(let flow, _, let from, let through, _):
                     given[flow, default: []].formUnion(from...through)
                 }
@@ -291,7 +350,8 @@ private func brief(_ outcomes: [Receiver.Outcome]) -> [String] {
                     #expect(from == last + 1)
                     #expect(through >= from)
                     last = through
-                case .repeated, .late: break
+                case .repeated, .late, .noticeRefused: break
+                case .refused: Issue.record("refused: \(outcome)")
                 }
             }
         }
