@@ -156,6 +156,10 @@ public struct Receiver: Sendable {
         guard var state = flows[key] ?? fresh(key, first: from, at: now) else { return [refusal] }
         flows[key] = nil
         defer { flows[key] = state }
+        if state.isRebased, from >= state.next {
+            state.next = from
+            state.isRebased = false
+        }
         var start = max(from, state.next)
         // Only what is neither delivered nor held is missing.
         var holes: [ClosedRange<UInt64>] = []

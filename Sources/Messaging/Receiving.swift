@@ -152,6 +152,10 @@ extension AgentClient {
             try record(envelope, .delivered, transport: transport, lane: .shadow)
         case .unidentified(let seed, let transport): try accept(seed, transport)
         case .gap(let flow, let incarnation, let from, let through, let reason):
+            if case .topic(let topic) = flow.destination, !isSubscribed(topic, at: clock.now) {
+                counts.filtered += 1
+                return
+            }
             try apply(
                 receiver.accept(
                     gapIn: flow, incarnation: incarnation, from: from, through: through,

@@ -106,6 +106,12 @@ extension Envelope.Kind {
     }
 }
 
+extension Envelope.Kind {
+    /// Whether a publisher says it to those who are subscribed: its envelopes, and which of them
+    /// will never come.
+    var isForSubscribers: Bool { self == .content || self == .gap }
+}
+
 extension Envelope {
     /// Whether a header can be written for it: every name fits its length byte and is plain.
     ///

@@ -60,19 +60,19 @@ extension TopicProxy {
         guard isOwn(topic) else { return }
         if frames.count == 2 {
             if returning.remove(frames) { return }
-            messages += 1
-            bytes += frames[1].count
+            tally(frames[1])
             return publishPlain(frames[1], on: topic)
         }
-        guard let view = HeaderView(frames[1]), view.isTopic, view.kind == .content,
+        guard let view = HeaderView(frames[1]), view.isTopic, view.kind.isForSubscribers,
             frames[1][view.destination].elementsEqual(frames[0])
         else { return malformed("on '\(topic)': a header that is none") }
         // Only this node sends what has passed a bridge: it came from NATS, and was kept then.
         guard view.hops == 0 else { return }
-        messages += 1
-        bytes += frames[2].count
         let parcel = Parcel(header: frames[1], content: frames[2])
-        record(parcel, view)
+        if view.kind == .content {
+            tally(frames[2])
+            record(parcel, view)
+        }
         keep(parcel, topic)
         publish(parcel, on: topic)
     }

@@ -23,28 +23,34 @@ extension TopicProxy {
         guard count == 2 || count == 3,
             let topic = String(validating: frames[0], as: UTF8.self), Names.isLegalTopic(topic)
         else { return malformed("\(count) frames, or no topic") }
-        messages += 1
-        bytes += frames[frames.count - 1].count
         if frames.count == 2 {
+            tally(frames[1])
             try deliver(frames)
             if isOwn(topic) { publishPlain(frames[1], on: topic) }
             return
         }
-        guard let view = HeaderView(frames[1]), view.isTopic, view.kind == .content,
+        guard let view = HeaderView(frames[1]), view.isTopic, view.kind.isForSubscribers,
             frames[1][view.destination].elementsEqual(frames[0])
         else { return malformed("on '\(topic)': a header that is none") }
+        if view.kind == .content { tally(frames[2]) }
         let parcel = Parcel(header: frames[1], content: frames[2])
         guard view.hops <= Envelope.hopsMax else { return drop(parcel, .hopLimit) }
-        record(parcel, view)
+        if view.kind == .content { record(parcel, view) }
         keep(parcel, topic)
         try deliver(frames)
         if isOwn(topic) { publish(parcel, on: topic) }
+    }
+
+    func tally(_ content: [UInt8]) {
+        messages += 1
+        bytes += content.count
     }
 
     func isOwn(_ topic: String) -> Bool {
         configuration.prefixes.contains { Names.topic(topic, isUnder: $0) }
     }
 
+    /// Accounts for a message that nobody can be given, and that has no identity to be missed by.
     func malformed(_ what: String) {
         deadLetters.addUnreadable(what, from: "", history: history)
     }
@@ -101,19 +107,17 @@ extension TopicProxy {
         switch event {
         case .envelope(_, var envelope):
             guard case .topic(let topic) = envelope.destination, Names.isLegalTopic(topic),
-                envelope.kind == .content
+                envelope.kind.isForSubscribers
             else { return malformed("from NATS: \(envelope.identity) is on no topic") }
             guard envelope.hops < Envelope.hopsMax else { return drop(Parcel(envelope), .hopLimit) }
             envelope.hops += 1
             let parcel = Parcel(envelope)
-            messages += 1
-            bytes += parcel.content.count
+            if envelope.kind == .content { tally(parcel.content) }
             keep(parcel, topic)
             try deliver([Array(topic.utf8), parcel.header, parcel.content])
         case .plain(_, let topic, let content):
             guard Names.isLegalTopic(topic) else { return malformed("from NATS: no topic") }
-            messages += 1
-            bytes += content.count
+            tally(content)
             if configuration.isBeside { returning.insert([Array(topic.utf8), content]) }
             try deliver([Array(topic.utf8), content])
         case .malformed(_, let reason): malformed("from NATS: \(reason)")

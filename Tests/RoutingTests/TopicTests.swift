@@ -1,4 +1,5 @@
 import JSON
+import NATS
 import TestSupport
 import Testing
 import Wire
@@ -76,6 +77,28 @@ struct TopicTests {
         try ProxyThread.topics(
             TopicConfiguration(name: "tot", prefixes: ["tot"], stallTimeout: stallTimeout),
             in: context, log: log.append)
+    }
+
+    @Test("A publisher's word of what will never come reaches its subscribers, here and on NATS")
+    func gapNotices() throws {
+        let server = try NATSServer()
+        let proxy = try ProxyThread.topics(
+            TopicConfiguration(name: "tot", nats: server.url, prefixes: ["tot"]), in: context)
+        let publisher = try TopicPeer(publishingTo: proxy.endpoints["publish"], in: context)
+        let one = try TopicPeer(subscribingAt: proxy.endpoints["subscribe"], in: context)
+        try one.confirm("tot.a", as: "one")
+        let connection = try Connection(server, name: "two")
+        let subscription = try connection.listen(to: "tot.a")
+        var notice = topicEnvelope("p", "tot.a", 1)
+        notice.kind = .gap
+        try publisher.publish(notice)
+        #expect(try one.receive().kind == .gap)
+        #expect(try subscription.envelope().kind == .gap)
+        // And the other way.
+        try connection.publish(notice)
+        #expect(try one.receive().kind == .gap)
+        #expect(try proxy.deadLetters(.malformed) == 0)
+        #expect(try proxy.status("messages").integer == 0)
     }
 
     @Test("Every subscriber gets what it asked for, in order; subscriptions are logged")
