@@ -20,8 +20,14 @@ public final class ZeroMQTransport: AgentTransport {
     private var isAttached = false
     /// The branch answered that it has no such agent.
     private var isUnknown = false
-    /// When the branch said that it holds everything from now on.
-    private var marked: UInt64?
+    /// The branch's word that it holds everything from now on.
+    private var marked: LastMarker?
+    /// Of which hold the last markers must be.
+    private var awaitedHold: UInt64?
+    /// Which start of the branch's proxy answered the hello.
+    private var branchIncarnation: Int64?
+    /// Another start of it says hello: it does not know how much may be sent.
+    private var owesHello = false
     /// Whether the branch has passed on everything that was sent before the last outbound marker.
     public private(set) var isOutboundDrained = false
 
@@ -57,10 +63,6 @@ public final class ZeroMQTransport: AgentTransport {
     }
 
     private func attach(_ attempt: MessagingError.Attempt) throws(MessagingError) {
-        let hello: Value = [
-            "incarnation": .integer(Int64(configuration.incarnation)),
-            "window": .integer(Int64(configuration.window)),
-        ]
         let end = clock.now + configuration.attachTimeout.nanoseconds
         // Said again in case that the first went into a connection that was being lost.
         var again: UInt64 = 0
@@ -71,7 +73,7 @@ public final class ZeroMQTransport: AgentTransport {
             }
             try zeroMQ(attempt) { () throws(ZeroMQError) in
                 if now >= again {
-                    _ = try sendToProxy(.hello, type: "hello", Array(hello.canonical.utf8))
+                    _ = try sayHello()
                     again = now + 1_000_000_000
                 }
                 var items = [dealer.pollItem()]
@@ -82,6 +84,34 @@ public final class ZeroMQTransport: AgentTransport {
             }
         }
         guard !isUnknown else { throw MessagingError(attempt, .notRegistered) }
+    }
+
+    private func sayHello() throws(ZeroMQError) -> Bool {
+        let hello: Value = [
+            "incarnation": .integer(Int64(configuration.incarnation)),
+            "window": .integer(Int64(configuration.window)),
+        ]
+        return try sendToProxy(.hello, type: "hello", Array(hello.canonical.utf8))
+    }
+
+    /// Says hello to a branch that was started again; without room now, with the next look.
+    private func sayHelloAgain() {
+        guard owesHello, (try? sayHello()) == true else { return }
+        owesHello = false
+        // The window is whole again: what is owed of the old one is not.
+        owedCredit = 0
+    }
+
+    private func heed(hello: Envelope) {
+        let answer = try? Value(parsing: hello.content)
+        let start = answer?["incarnation"]?.integer
+        if isAttached, let branchIncarnation, let start, start != branchIncarnation {
+            owesHello = true
+        }
+        branchIncarnation = start ?? branchIncarnation
+        isAttached = true
+        isUnknown = answer?["registered"] == false
+        sayHelloAgain()
     }
 
     private func sendToProxy(
@@ -126,6 +156,7 @@ public final class ZeroMQTransport: AgentTransport {
                 if let inbound { return inbound }
             }
         }
+        sayHelloAgain()
         if owedCredit >= max(1, configuration.window / 2) { grantCredit() }
         return nil
     }
@@ -156,8 +187,7 @@ public final class ZeroMQTransport: AgentTransport {
             return .arrival(Arrival(envelope, transport: name, isCredited: true))
         case .gap: return GapNotice.inbound(envelope)
         case .hello:
-            isAttached = true
-            isUnknown = (try? Value(parsing: envelope.content))?["registered"] == false
+            heed(hello: envelope)
         case .marker:
             if envelope.type == Self.outboundMarker {
                 isOutboundDrained = true

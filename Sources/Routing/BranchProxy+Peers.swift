@@ -1,5 +1,6 @@
 internal import JSON
 internal import Wire
+internal import ZeroMQ
 
 extension BranchProxy {
     /// A message with an empty destination is for the proxy itself.
@@ -31,12 +32,9 @@ extension BranchProxy {
             return malformed("a hello that is no JSON object", from: sender, isMessage: false)
         }
         // Whoever asks is answered, registered or not: that is how readiness is checked.
-        let answer: Value = [
-            "branch": .string(configuration.name), "incarnation": Value(incarnation),
-            "registered": .bool(peer != nil),
-        ]
-        try say([sender] + own(.hello, type: "hello", to: sender, content: answer))
+        try say([sender] + ownHello(to: sender, isRegistered: peer != nil))
         guard let peer else { return }
+        unasked.removeAll { $0 === peer }
         let window = hello["window"]?.integer.map { Int(min(max($0, 1), 1_000_000)) }
         peer.outlet.attach(window: window)
         let incarnation = hello["incarnation"]?.integer.flatMap(UInt32.init(exactly:)) ?? 0
@@ -45,6 +43,39 @@ extension BranchProxy {
         log("HELLO: \(peer.name), incarnation \(peer.incarnation)")
         try pump(peer)
     }
+
+    private func ownHello(to receiver: [UInt8], isRegistered: Bool) -> [[UInt8]] {
+        own(
+            .hello, type: "hello", to: receiver,
+            content: [
+                "branch": .string(configuration.name), "incarnation": Value(incarnation),
+                "registered": .bool(isRegistered),
+            ])
+    }
+
+    /// After a restart, says hello to every agent as soon as it can be reached.
+    ///
+    /// Its connection comes back by itself, and it does not know that the proxy behind it is another
+    /// one, which has not heard how much it takes: it says hello again when it hears of that.
+    func askForHellos() throws(RoutingError) {
+        guard !unasked.isEmpty, ContinuousClock.now >= nextAsk else { return }
+        nextAsk = .now + Self.askInterval
+        var left: [Peer] = []
+        for peer in unasked {
+            guard peer.transport == .zmq else {
+                left.append(peer)
+                continue
+            }
+            let frames =
+                [peer.routingID] + ownHello(to: peer.routingID, isRegistered: true)
+            let result = try zeroMQ { () throws(ZeroMQError) in try router.send(frames) }
+            if result != .sent { left.append(peer) }
+        }
+        unasked = left
+    }
+
+    /// How often those are tried that were not there.
+    static let askInterval = Duration.milliseconds(100)
 
     /// Header and content of something that the proxy itself says.
     func own(

@@ -54,6 +54,9 @@ public final class BranchProxy {
     var blocked: [ObjectIdentifier: Peer] = [:]
     /// What the proxy itself says and could not yet.
     var unsent: Deque<[[UInt8]]> = []
+    /// Agents that are to be told that this proxy is another one than they said hello to.
+    var unasked: [Peer] = []
+    var nextAsk = ContinuousClock.now
     var pending = PendingTable()
     var commands: CommandSource
     var isStopped = false
@@ -127,6 +130,7 @@ public final class BranchProxy {
                 isRestarted: incarnation > 1)
             peers[peer.routingID] = peer
             registry.insert(peer, for: peer.routingID)
+            if incarnation > 1, peer.wire == .frames { unasked.append(peer) }
         }
         try startBridge()
     }
@@ -172,6 +176,7 @@ public final class BranchProxy {
                 try hear(from: link)
             }
             if items[0].isReadable { _ = try receiveBatch() }
+            try askForHellos()
             try retry()
             expirePending()
             deadLetters.writeWaiting()
@@ -186,6 +191,7 @@ public final class BranchProxy {
     private func pollTimeout(until report: ContinuousClock.Instant) -> Duration {
         var wait = min(.milliseconds(200), max(.zero, report - .now))
         if !pending.isEmpty { wait = min(wait, .milliseconds(50)) }
+        if unasked.contains(where: { $0.transport == .zmq }) { wait = min(wait, Self.askInterval) }
         if !blocked.isEmpty { wait = min(wait, .milliseconds(10)) }
         let isFull =
             blocked.values.contains { $0.isReachable }

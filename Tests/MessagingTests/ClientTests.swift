@@ -213,6 +213,68 @@ import ZeroMQ
         try foreign.flush(timeout: .seconds(5))
         #expect(try b.client.receive(timeout: .milliseconds(200)) == nil)
         #expect(b.client.counters.malformed == 1)
+        let unreadable = b.recorder.annotations.contains { annotation in
+            if case .unreadable(1, _, _, b.client.name, _) = annotation { true } else { false }
+        }
+        #expect(unreadable)
+    }
+
+    @Test("After a restart of its branch an agent says again how much it takes")
+    func branchRestarts() throws {
+        let (clock, context) = (RunClock.starting(), try Context())
+        func branch(_ endpoint: String, _ incarnation: UInt32) throws -> ProxyThread {
+            try ProxyThread.branch(
+                BranchConfiguration(
+                    name: "core", endpoint: endpoint, agents: [.init(name: "a"), .init(name: "b")]),
+                in: context, clock: clock, incarnation: incarnation)
+        }
+        let first = try branch("tcp://127.0.0.1:*", 1)
+        let endpoint = try #require(first.endpoints["router"])
+        func client(_ name: String) throws -> AgentClient {
+            try AgentClient(
+                name: name, incarnation: 1, clock: clock,
+                transport: try ZeroMQTransport(
+                    .init(agent: name, incarnation: 1, branch: endpoint), clock: clock,
+                    in: context))
+        }
+        let (a, b) = (try client("a"), try client("b"))
+        try a.send(to: "b", type: "x", content: [])
+        #expect(try b.receive(count: 1).count == 1)
+        first.stop()
+        let second = try branch(endpoint, 2)
+        defer { second.stop() }
+        let end = ContinuousClock.now + .seconds(20)
+        // Neither sends anything of its own.
+        while try second.command("status")["agents"]?["b"]?["credit"]?.integer != 1_000 {
+            try #require(ContinuousClock.now < end, "no hello")
+            #expect(try a.receive(timeout: .milliseconds(5)) == nil)
+            #expect(try b.receive(timeout: .milliseconds(5)) == nil)
+        }
+        // More than a window: the credit goes round.
+        for _ in 0..<3_000 { try a.send(to: "b", type: "x", content: []) }
+        #expect(try b.receive(count: 3_000).map(\.sequence) == Array(2...3_001))
+    }
+
+    @Test("A notice about a topic is heeded by its subscribers only")
+    func topicNotices() throws {
+        func notice(_ topic: String) -> Inbound {
+            .gap(
+                flow: Flow(source: "a", destination: .topic(topic)), incarnation: 1, from: 1,
+                through: 2, reason: "dropped")
+        }
+        let transport = ScriptedTransport()
+        let recorder = MemoryRecorder()
+        let client = try AgentClient(
+            name: "b", incarnation: 1, clock: .starting(), transport: transport,
+            recorder: recorder)
+        try client.subscribe(to: "t.a")
+        transport.inbound = [notice("t.ab"), notice("t.a")]
+        #expect(try client.receive(timeout: .zero) == nil)
+        let gaps = recorder.annotations.compactMap { annotation in
+            if case .gap(let flow, _, 1, 2, _, _, _) = annotation { flow.destination } else { nil }
+        }
+        #expect(gaps == [.topic("t.a")])
+        #expect(client.counters.filtered == 1)
     }
 
     @Test("A recorder that fails loses nothing: the envelope is handed out by the next call")
