@@ -120,7 +120,8 @@ let package = Package(
         program("synmesh-guard", ["CLinux", "Supervision"]),
         module("PointClouds", ["CXXHash", "JSON"]),
         program(
-            "synmesh-probe", ["AgentRuntime", "Messaging", "Recording", "Wire", "JSON"],
+            "synmesh-probe",
+            ["AgentRuntime", "Messaging", "Recording", "Threads", "Wire", "JSON", "ZeroMQ"],
             path: "agents/probe"),
         program(
             "synmesh-photogrammetry",

@@ -25,9 +25,14 @@ static natsConnection *connect_to(const char *url, bool at_once) {
 typedef struct {
   natsSubscription *subscription;
   uint64_t count, received, ended;
-  bool is_timed;
+  bool is_timed, reads_headers;
   histogram latencies;
 } listener;
+
+static const char *const names[] = {
+    "ce-specversion", "ce-source", "ce-id",   "ce-type", "ce-sequence", "ce-incarnation",
+    "ce-destination", "ce-sent",   "ce-kind", "ce-hops", "ce-datacontenttype",
+};
 
 static void *listen_to(void *argument) {
   listener *self = argument;
@@ -36,6 +41,11 @@ static void *listen_to(void *argument) {
     if (natsSubscription_NextMsg(&message, self->subscription, 5000) != NATS_OK) break;
     self->ended = now();
     self->received += 1;
+    const char *value = NULL;
+    for (size_t index = 0; self->reads_headers && index < sizeof names / sizeof names[0];
+         index += 1) {
+      if (natsMsgHeader_Get(message, names[index], &value) != NATS_OK) fail("header", names[index]);
+    }
     if (self->is_timed && natsMsg_GetDataLength(message) >= 8) {
       uint64_t sent;
       memcpy(&sent, natsMsg_GetData(message), 8);
@@ -55,7 +65,7 @@ static void begin(listener *listener, natsConnection *connection, pthread_t *thr
   pthread_create(thread, NULL, listen_to, listener);
 }
 
-// The five headers that name an envelope, as the wire has them.
+// The headers of an envelope, as the wire has them.
 static natsMsg *envelope(const void *content, size_t size, uint64_t sequence) {
   natsMsg *message = NULL;
   char text[40];
@@ -64,8 +74,16 @@ static natsMsg *envelope(const void *content, size_t size, uint64_t sequence) {
   natsMsgHeader_Set(message, "ce-type", "message");
   natsMsgHeader_Set(message, "ce-destination", "r0");
   natsMsgHeader_Set(message, "ce-incarnation", "1");
+  natsMsgHeader_Set(message, "ce-specversion", "1.0");
+  natsMsgHeader_Set(message, "ce-kind", "1");
+  natsMsgHeader_Set(message, "ce-hops", "0");
+  natsMsgHeader_Set(message, "ce-datacontenttype", "application/octet-stream");
   snprintf(text, sizeof text, "%020lu", sequence);
   natsMsgHeader_Set(message, "ce-sequence", text);
+  snprintf(text, sizeof text, "1/r0/%lu", sequence);
+  natsMsgHeader_Set(message, "ce-id", text);
+  snprintf(text, sizeof text, "%lu", now());
+  natsMsgHeader_Set(message, "ce-sent", text);
   return message;
 }
 
@@ -79,6 +97,7 @@ int nats_throughput(int count, char **words) {
   natsConnection *sender = connect_to(url, at_once), *receiver = connect_to(url, at_once);
   listener *hearing = calloc(1, sizeof *hearing);
   hearing->count = messages;
+  hearing->reads_headers = has_headers;
   pthread_t thread;
   begin(hearing, receiver, &thread);
   void *content = calloc(1, size + 1);

@@ -23,27 +23,30 @@ final class NATSInbox: Sendable {
     }
 
     func push(_ message: Message) {
+        var isFirst = false
         while true {
             let isPut = state.withLock { state in
                 guard state.messages.count < messagesMax || state.isClosed else { return false }
+                isFirst = state.messages.isEmpty
                 if !state.isClosed { state.messages.append(message) }
                 return true
             }
             if isPut { break }
             space.wait(milliseconds: 100)
         }
-        wakeUp.signal()
+        if isFirst { wakeUp.signal() }
     }
 
-    func pop() -> Message? {
+    /// Everything that waits, in order; the signal is down until more comes.
+    func takeAll() -> Deque<Message> {
         wakeUp.take()
-        let (message, isLeft, wasFull) = state.withLock { state in
-            let wasFull = state.messages.count >= messagesMax
-            return (state.messages.popFirst(), !state.messages.isEmpty, wasFull)
+        let messages = state.withLock { state in
+            let messages = state.messages
+            state.messages = Deque(minimumCapacity: messages.count)
+            return messages
         }
-        if isLeft { wakeUp.signal() }
-        if wasFull { space.signal() }
-        return message
+        if messages.count >= messagesMax { space.signal() }
+        return messages
     }
 
     /// The library dropped this many: too many waited, or their subscription broke.

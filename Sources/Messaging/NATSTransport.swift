@@ -1,3 +1,4 @@
+internal import DequeModule
 internal import Glibc
 internal import NATS
 internal import Threads
@@ -18,6 +19,8 @@ public final class NATSTransport: AgentTransport {
     private let inbox: NATSInbox
     private let flushTimeout: Duration
     private var inboxReader: NATSReader
+    /// What was taken from the inbox and not handed on yet.
+    private var fetched: Deque<Message> = []
     private var topicReaders: [String: [NATSReader]] = [:]
     private var topics: Set<String> = []
     private var confirmed: [UInt64] = []
@@ -109,7 +112,8 @@ public final class NATSTransport: AgentTransport {
     /// The next message that a reader fetched.
     public func receive() throws(MessagingError) -> Inbound? {
         if let ticket = confirmed.popLast() { return .confirmed(ticket: ticket) }
-        if let message = inbox.pop() { return decode(message) }
+        if fetched.isEmpty { fetched = inbox.takeAll() }
+        if let message = fetched.popFirst() { return decode(message) }
         let lost = inbox.takeLost()
         return lost > 0
             ? .malformed("NATS: \(lost) messages lost, too many waited or their subscription broke")
@@ -221,7 +225,7 @@ public final class NATSTransport: AgentTransport {
             reader.isEnded || !connection.isConnected && reader.isIdle
         }
         // Looked at last: a reader's last message may come between the two.
-        return isAllFetched && inbox.isEmpty
+        return isAllFetched && inbox.isEmpty && fetched.isEmpty
     }
 
     /// Flushes: then the server has everything.

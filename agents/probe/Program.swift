@@ -4,6 +4,8 @@ import AgentRuntime
 @main
 struct Program {
     static func main() {
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        guard arguments.isEmpty else { Measuring.run(arguments) }
         AgentMain.run("synmesh-probe", kinds: ["probe": Probe.self])
     }
 }

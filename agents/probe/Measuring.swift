@@ -1,0 +1,193 @@
+import AgentRuntime
+import Glibc
+import JSON
+import Messaging
+import Recording
+import Synchronization
+import Threads
+import Wire
+import ZeroMQ
+
+/// What `synmesh bench` measures of the SDK: two clients, one sends what the other receives.
+///
+/// Prints one line of JSON with the names that the C reference prints.
+enum Measuring {
+    static let usage = """
+        usage: synmesh-probe throughput|latency --transport zmq|nats --endpoint ENDPOINT
+                   [--count N] [--size BYTES] [--rate A_SECOND] [--history FOLDER]
+        Without arguments it is an agent, started by 'synmesh up' or 'synmesh run'.
+        """
+
+    struct Order: Sendable {
+        var isLatency = false
+        var transport = Transport.zmq
+        var endpoint = ""
+        var count = 100_000
+        var size = 256
+        var rate = 2_000
+        var history: String?
+
+        init?(_ words: [String]) {
+            guard let role = words.first, ["throughput", "latency"].contains(role),
+                words.count % 2 == 1
+            else { return nil }
+            isLatency = role == "latency"
+            for index in stride(from: 1, to: words.count, by: 2) {
+                let (name, value) = (words[index], words[index + 1])
+                switch (name, Int(value)) {
+                case ("--transport", _):
+                    guard let transport = Transport(rawValue: value) else { return nil }
+                    self.transport = transport
+                case ("--endpoint", _): endpoint = value
+                case ("--history", _): history = value
+                case ("--count", let number?) where number > 0: count = number
+                case ("--size", let number?) where number >= 8: size = number
+                case ("--rate", let number?) where number > 0: rate = number
+                default: return nil
+                }
+            }
+            guard !endpoint.isEmpty else { return nil }
+        }
+    }
+
+    static func run(_ words: [String]) -> Never {
+        guard let order = Order(words) else {
+            print(usage)
+            exit(64)
+        }
+        do {
+            print(try measure(order).canonical)
+            exit(0)
+        } catch {
+            print("synmesh-probe: \(error)")
+            exit(70)
+        }
+    }
+
+    private static let clock = RunClock(offset: 0)
+
+    private static func client(_ name: String, _ order: Order) throws -> AgentClient {
+        let transport: any AgentTransport =
+            switch order.transport {
+            case .zmq:
+                try ZeroMQTransport(
+                    ZeroMQTransport.Configuration(
+                        agent: name, incarnation: 1, branch: order.endpoint),
+                    clock: clock, in: try Context())
+            case .nats: try NATSTransport(agent: name, url: order.endpoint)
+            }
+        let history = try order.history.map { folder in
+            try HistoryWriter(
+                path: "\(folder)/\(name).\(getpid()).mcap", process: name, clock: clock)
+        }
+        return try AgentClient(
+            name: name, incarnation: 1, clock: clock, transport: transport, recorder: history)
+    }
+
+    private static func measure(_ order: Order) throws -> Value {
+        let listener = Listener(order)
+        let thread = try DedicatedThread(named: "listener") { listener.run() }
+        try listener.waitUntilAttached()
+        let sender = try client("s0", order)
+        var content = [UInt8](repeating: UInt8(ascii: "x"), count: order.size)
+        let began = clock.now
+        for number in 1...order.count {
+            var due = clock.now
+            if order.isLatency {
+                // Measured from the time of the schedule: a late message counts as late.
+                due = began + UInt64(number) * 1_000_000_000 / UInt64(order.rate)
+                wait(until: due)
+            }
+            withUnsafeBytes(of: due.littleEndian) { content.replaceSubrange(0..<8, with: $0) }
+            try sender.send(to: "r0", type: "message", content: content)
+        }
+        thread.join()
+        sender.close()
+        let heard = listener.heard
+        if let failure = heard.failure { throw MeasuringError(description: failure) }
+        var result: [String: Value] = [
+            "received": .integer(Int64(heard.received)),
+            "lost": .integer(Int64(order.count - heard.received)),
+        ]
+        if order.isLatency {
+            let sorted = heard.latencies.sorted()
+            for (name, share) in [("p50_us", 0.5), ("p99_us", 0.99), ("max_us", 1)] {
+                let index = min(sorted.count - 1, Int(Double(sorted.count) * share))
+                result[name] = .double(sorted.isEmpty ? .nan : Double(sorted[index]) / 1_000)
+            }
+        } else {
+            let seconds = Double(heard.ended - began) / 1e9
+            result["seconds"] = .double(seconds)
+            result["per_second"] = .double(Double(heard.received) / seconds)
+        }
+        return .object(result)
+    }
+
+    /// Sleeps, and spins through the last of it: the system wakes nobody on the microsecond.
+    private static func wait(until due: UInt64) {
+        let now = clock.now
+        if now + 60_000 < due { usleep(UInt32((due - now - 50_000) / 1_000)) }
+        while clock.now < due {}
+    }
+
+    private struct MeasuringError: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    /// The client that receives, on a thread of its own.
+    private final class Listener: Sendable {
+        struct Heard {
+            var isAttached = false
+            var received = 0
+            var ended: UInt64 = 0
+            var latencies: [UInt64] = []
+            var failure: String?
+        }
+
+        private let order: Order
+        private let state = Mutex(Heard())
+
+        init(_ order: Order) { self.order = order }
+
+        var heard: Heard { state.withLock { $0 } }
+
+        func waitUntilAttached() throws {
+            for _ in 0..<10_000 {
+                let heard = heard
+                if let failure = heard.failure { throw MeasuringError(description: failure) }
+                if heard.isAttached { return }
+                usleep(1_000)
+            }
+            throw MeasuringError(description: "the receiving client did not attach")
+        }
+
+        func run() {
+            do {
+                try receive()
+            } catch {
+                state.withLock { $0.failure = "\(error)" }
+            }
+        }
+
+        private func receive() throws {
+            let client = try Measuring.client("r0", order)
+            state.withLock { $0.isAttached = true }
+            // Kept apart from what the other thread looks at: nothing is locked for a message.
+            var heard = Heard(isAttached: true)
+            while heard.received < order.count,
+                let envelope = try client.receive(timeout: .seconds(5))
+            {
+                heard.received += 1
+                heard.ended = Measuring.clock.now
+                guard order.isLatency else { continue }
+                let due = envelope.content.withUnsafeBytes {
+                    UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self))
+                }
+                heard.latencies.append(heard.ended - due)
+            }
+            let done = heard
+            state.withLock { $0 = done }
+            client.close()
+        }
+    }
+}
