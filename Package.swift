@@ -73,7 +73,10 @@ let package = Package(
         module("Control", ["Wire", "JSON", "ZeroMQ", "Threads"]),
         module(
             "Messaging",
-            ["Wire", "JSON", "ZeroMQ", "NATS", "Recording", "Threads", collections]),
+            [
+                "Wire", "JSON", "ZeroMQ", "NATS", "Recording", "SharedMemory", "Threads",
+                collections,
+            ]),
         module(
             "Routing",
             [
@@ -89,7 +92,7 @@ let package = Package(
             "Scenarios",
             [
                 "Analysis", "Control", "JSON", "NATS", "Recording", "Reporting", "Routing",
-                "Supervision", "Threads", "Topologies", "Wire", "YAML",
+                "SharedMemory", "Supervision", "Threads", "Topologies", "Wire", "YAML",
             ]),
 
         // Runtime of agent programs

@@ -32,6 +32,8 @@ public struct AgentEnvironment: Hashable, Sendable {
     public let nats: String?
     /// The topic proxies of the mesh.
     public let topicProxies: [TopicProxyEndpoints]
+    /// The shared-memory pools of the mesh.
+    public let pools: [PoolAccess]
     /// The agent's settings, an object.
     public let settings: Value
 
@@ -59,6 +61,7 @@ public struct AgentEnvironment: Hashable, Sendable {
             transport == .nats
             ? reader.text("SYNMESH_NATS_URL") : reader.optional("SYNMESH_NATS_URL")
         topicProxies = reader.topicProxies("SYNMESH_TOPIC_PROXIES")
+        pools = reader.pools("SYNMESH_POOLS")
         settings = reader.settings("SYNMESH_SETTINGS")
         guard reader.problems.isEmpty else {
             throw AgentFailure(
@@ -143,6 +146,20 @@ private struct VariableReader {
                 "\(key) holds an entry without 'name', 'publish', 'subscribe' or 'prefixes'")
         }
         return proxies
+    }
+
+    mutating func pools(_ key: String) -> [PoolAccess] {
+        guard let value = json(key) else { return [] }
+        guard let elements = value.array else {
+            problems.append("\(key) is no JSON array")
+            return []
+        }
+        let pools = elements.compactMap { PoolAccess($0) }
+        if pools.count < elements.count {
+            problems.append(
+                "\(key) holds an entry without 'name', 'path', 'wait_ms' or 'when_full'")
+        }
+        return pools
     }
 
     mutating func settings(_ key: String) -> Value {

@@ -12,6 +12,8 @@ public final class Outbox {
     /// Until one succeeds, the next ones fail at once, each on record as sent and dropped: an agent
     /// whose broker died must not wait once for each of a thousand answers.
     private(set) var isBlocked = false
+    /// Whether the last cloud found no slot.
+    private(set) var isPoolFull = false
     private var failuresLogged = 0
     /// Envelopes that could not be sent.
     public private(set) var failed: UInt64 = 0
@@ -157,6 +159,7 @@ public final class Outbox {
         isBlocked = sending.failures.contains { failure in
             if case .noRoom = failure.reason { true } else { false }
         }
+        isPoolFull = sending.wasPoolFull
         if sending.identities.isEmpty, let first = sending.failures.first { throw first }
         for failure in sending.failures { logFailure(failure) }
         return sending.identities
@@ -189,6 +192,9 @@ public final class Outbox {
 
     /// Whether the transport knows of no break; cheap enough to ask before every message.
     var isConnected: Bool { (transport as? NATSTransport)?.isConnected ?? true }
+
+    /// Whether the last send waited in vain: the agent's commands get their turn before the next.
+    var isHeldUp: Bool { isBlocked || isPoolFull }
 
     /// What tells that there is room, where the system can tell.
     func roomItems(for destination: Address) -> [PollItem] {

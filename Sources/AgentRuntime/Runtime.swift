@@ -81,7 +81,12 @@ final class Runtime {
         let setup = AgentSetup(
             name: environment.name, kind: environment.kind, seed: environment.seed,
             settings: environment.settings)
+        options.pools = environment.pools
         options.pool = try setup.texts("pool").first
+        if let pool = options.pool, !environment.pools.contains(where: { $0.name == pool }) {
+            throw AgentFailure(
+                .settings, "the setting 'pool' is '\(pool)', and SYNMESH_POOLS has no such pool")
+        }
         options.threshold = try setup.integer(
             "threshold", in: 0...1 << 40, or: options.threshold)
         if let setting = environment.settings["defects"], setting != .null {
@@ -199,7 +204,7 @@ final class Runtime {
         for _ in 0..<Self.messagesPerTurn {
             guard let envelope = try client.receive(timeout: .zero) else { return }
             try handle(envelope)
-            if environment.clock.now >= end || !outbox.isConnected || outbox.isBlocked { return }
+            if environment.clock.now >= end || !outbox.isConnected || outbox.isHeldUp { return }
         }
     }
 
@@ -222,7 +227,7 @@ final class Runtime {
                 else { break }
                 try send(load)
                 // One attempt a turn, until there is room.
-                if outbox.isBlocked { break }
+                if outbox.isHeldUp { break }
             }
         }
     }

@@ -28,7 +28,8 @@ extension Verdict {
             ("noise", noise.map { .array($0.map(\.json)) }), ("latency", latency?.json),
             ("moves", .array(moves.map(\.json))),
             ("rollback_ms", rollbackMilliseconds.map { Value($0) }),
-            ("faults", .array(faults.map(\.json))), ("leaks", leaks.json),
+            ("faults", .array(faults.map(\.json))),
+            ("pools", pools.isEmpty ? nil : .array(pools.map(\.json))), ("leaks", leaks.json),
             ("findings", .array(findings.map(\.json))))
     }
 }
@@ -110,6 +111,16 @@ extension FaultReport {
             ("id", .string(id)), ("kind", .string(kind)), ("target", .string(target)),
             ("started_ms", Value(startedMilliseconds)),
             ("healed_ms", healedMilliseconds.map { Value($0) }), ("touched", Value(touched)))
+    }
+}
+
+extension PoolReport {
+    var json: Value {
+        object(
+            ("name", .string(name)), ("slot_bytes", Value(slotSize)), ("slots", Value(slots)),
+            ("loans", Value(loans)), ("reads", Value(reads)), ("expired", Value(expired)),
+            ("unread", Value(unread)), ("reclaimed", Value(reclaimed)),
+            ("corrupted", Value(corrupted)), ("refused", Value(refused)))
     }
 }
 

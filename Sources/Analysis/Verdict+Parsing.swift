@@ -103,6 +103,7 @@ extension Verdict {
         latency = try fields.object("latency").map(Latency.read)
         moves = try fields.list("moves", MoveReport.read)
         faults = try fields.list("faults", FaultReport.read)
+        pools = try fields.list("pools", PoolReport.read)
         if let leaks = try fields.object("leaks") { self.leaks = try Leaks.read(leaks) }
         findings = try fields.list("findings", Finding.read)
     }
@@ -197,6 +198,17 @@ extension FaultReport {
             startedMilliseconds: try fields.integer("started_ms"),
             healedMilliseconds: fields.value["healed_ms"]?.integer.map { Int($0) },
             touched: try fields.integer("touched"))
+    }
+}
+
+extension PoolReport {
+    fileprivate static func read(_ fields: Fields) throws(VerdictError) -> PoolReport {
+        PoolReport(
+            name: try fields.string("name"), slotSize: try fields.integer("slot_bytes"),
+            slots: try fields.integer("slots"), loans: try fields.integer("loans"),
+            reads: try fields.integer("reads"), expired: try fields.integer("expired"),
+            unread: try fields.integer("unread"), reclaimed: try fields.integer("reclaimed"),
+            corrupted: try fields.integer("corrupted"), refused: try fields.integer("refused"))
     }
 }
 

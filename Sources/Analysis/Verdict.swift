@@ -139,7 +139,7 @@ public struct Verdict: Sendable, Hashable {
     /// Raised when a field changes its meaning or goes away.
     public static let schema = 1
     /// Raised when a field is added.
-    public static let schemaMinor = 0
+    public static let schemaMinor = 1
 
     /// The scenario's name.
     public var scenario: String
@@ -179,6 +179,8 @@ public struct Verdict: Sendable, Hashable {
     public var rollbackMilliseconds: Int?
     /// The faults, in order.
     public var faults: [FaultReport] = []
+    /// The shared-memory pools.
+    public var pools: [PoolReport] = []
     /// What was left behind.
     public var leaks = Leaks()
     /// What was found, first the gravest.

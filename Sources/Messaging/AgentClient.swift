@@ -30,6 +30,8 @@ public final class AgentClient {
         public var readyBytes = 512 << 20
         /// The shared-memory pool that point clouds are written to; nil is none.
         public var pool: String?
+        /// The pools of the mesh.
+        public var pools: [PoolAccess] = []
         /// Point clouds of fewer bytes are sent inside of the message.
         public var threshold = 10_000_000
         /// Planted faults, for controls.
@@ -61,6 +63,7 @@ public final class AgentClient {
     var ready: Deque<Ready> = []
     var readyBytes = 0
     var counts = Counters()
+    let pools: PoolTable
     var confirmedTickets: Set<UInt64> = []
     var subscribing: Set<String> = []
     var primaryDefects: DefectLane
@@ -102,6 +105,7 @@ public final class AgentClient {
         self.transport = transport
         self.recorder = recorder
         self.options = options
+        self.pools = PoolTable(options.pools)
         self.receiver = Receiver(
             base: incarnation == 1 || state != nil ? .one : .firstSeen, limits: limits)
         self.primaryDefects = DefectLane(

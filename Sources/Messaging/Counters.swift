@@ -25,6 +25,8 @@ public struct Counters: Hashable, Sendable {
     public internal(set) var filtered: UInt64 = 0
     /// What came and could not be read.
     public internal(set) var malformed: UInt64 = 0
+    /// Contents in shared memory that could not be read.
+    public internal(set) var unreadable: UInt64 = 0
     /// Shadow copies sent.
     public internal(set) var shadowSent: UInt64 = 0
     /// Shadow copies that could not be sent.
@@ -44,6 +46,7 @@ public struct Counters: Hashable, Sendable {
             "late": number(late), "ahead": number(ahead), "held": number(held),
             "refused": number(refused),
             "filtered": number(filtered), "malformed": number(malformed),
+            "unreadable": number(unreadable),
             "shadow_sent": number(shadowSent), "shadow_failed": number(shadowFailed),
             "shadow_delivered": number(shadowDelivered),
         ]

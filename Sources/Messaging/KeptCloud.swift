@@ -1,30 +1,83 @@
 public import JSON
+internal import SharedMemory
 public import Wire
 
 /// A point cloud that an agent holds on to after it has handled the envelope that brought it.
 ///
 /// In shared memory its slot is not written to again while this object lives; it belongs to the
 /// thread of its client.
-public final class KeptCloud {
-    private let content: [UInt8]
-
-    init(content: [UInt8]) {
-        self.content = content
-    }
-
+public class KeptCloud {
     /// The cloud's size in bytes.
-    public var byteCount: Int { content.count }
+    public let byteCount: Int
+
+    fileprivate init(byteCount: Int) { self.byteCount = byteCount }
 
     /// Hands the cloud's bytes to `body`, as often as one likes.
     public func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        content.withUnsafeBytes { body($0) }
+        body(UnsafeRawBufferPointer(start: nil, count: 0))
     }
 
     /// What the agent's next incarnation restores the cloud from; part of what `state()` returns.
     ///
-    /// To be asked for when the agent is drained, not before: in shared memory the cloud is then
-    /// held for one more reader.
-    public var state: Value { ["content": .string(Base64.encode(content))] }
+    /// To be asked for when the agent is drained: in shared memory the cloud is then held for one
+    /// more reader, until the pool's lease ends.
+    public var state: Value { .null }
+}
+
+/// A cloud that came inside of the message.
+private final class DirectCloud: KeptCloud {
+    let content: [UInt8]
+
+    init(_ content: [UInt8]) {
+        self.content = content
+        super.init(byteCount: content.count)
+    }
+
+    override func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        content.withUnsafeBytes { body($0) }
+    }
+
+    override var state: Value { ["content": .string(Base64.encode(content))] }
+}
+
+/// A cloud in shared memory.
+private final class SharedCloud: KeptCloud {
+    let reading: Reading
+    let pool: Pool
+    let points: Int
+    /// The slot as the next incarnation may read it, once somebody asked.
+    private var inheritance: SlotReference?
+    private var isInherited = false
+
+    init(_ reading: consuming Reading, of pool: Pool, size: Int, points: Int, isRestored: Bool) {
+        // Should this incarnation end before it is ready, the one after it finds the cloud too.
+        inheritance = isRestored ? try? reading.share(readers: 1) : nil
+        self.reading = reading
+        self.pool = pool
+        self.points = points
+        super.init(byteCount: size)
+    }
+
+    deinit {
+        if let inheritance, !isInherited { try? pool.withdraw(inheritance, readers: 1) }
+    }
+
+    override func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        reading.withBytes { body($0) }
+    }
+
+    override var state: Value {
+        if inheritance == nil { inheritance = try? reading.share(readers: 1) }
+        guard let inheritance else {
+            // A slot that can be shared no more can still be copied.
+            return withBytes { ["content": .string(Base64.encode([UInt8]($0)))] }
+        }
+        isInherited = true
+        return PointCloudDescriptor(
+            pool: pool.name, slot: inheritance.slot, generation: inheritance.generation,
+            size: inheritance.size, digest: inheritance.digest, points: points
+        ).json
+    }
 }
 
 extension AgentClient {
@@ -32,17 +85,34 @@ extension AgentClient {
     ///
     /// - Throws: `MessagingError`, as `receivePointCloud` does.
     public func keepPointCloud(_ envelope: Envelope) throws(MessagingError) -> KeptCloud {
-        KeptCloud(content: envelope.content)
+        guard envelope.pointsToCloud else { return DirectCloud(envelope.content) }
+        let reading = try open(envelope)
+        let attempt = MessagingError.Attempt.readCloud(envelope.identity)
+        guard let descriptor = PointCloudDescriptor(parsing: envelope.content) else {
+            throw MessagingError(attempt, .noDescriptor)
+        }
+        return SharedCloud(
+            reading, of: try pools.pool(descriptor.pool, attempt), size: Int(descriptor.size),
+            points: descriptor.points, isRestored: false)
     }
 
     /// Holds on to the point cloud that the former incarnation held on to.
     ///
     /// - Throws: `MessagingError` where it is not there any more.
     public func keptPointCloud(restoring state: Value) throws(MessagingError) -> KeptCloud {
-        guard let content = state["content"]?.string.flatMap(Base64.decode) else {
-            throw MessagingError(.restore, .malformedState("a kept cloud has no content"))
+        if let content = state["content"]?.string.flatMap(Base64.decode) {
+            return DirectCloud(content)
         }
-        return KeptCloud(content: content)
+        guard let descriptor = PointCloudDescriptor(state) else {
+            throw MessagingError(.restore, .malformedState("this is no kept cloud"))
+        }
+        let pool = try pools.pool(descriptor.pool, .restore)
+        let reading = try sharedMemory(.restore) { () throws(SharedMemoryError) in
+            try pool.read(descriptor.slotReference)
+        }
+        return SharedCloud(
+            reading, of: pool, size: Int(descriptor.size), points: descriptor.points,
+            isRestored: true)
     }
 
     /// Sends a point cloud that is kept on to others; in shared memory without a copy.
@@ -58,8 +128,18 @@ extension AgentClient {
         _ cloud: KeptCloud, to destinations: [Address], cause: Identity? = nil,
         patience: Duration? = nil
     ) throws(MessagingError) -> CloudSending {
-        let content = cloud.withBytes { [UInt8]($0) }
-        return try postCloud(
-            to: destinations, PointCloudType.direct, content, .binary, cause, patience)
+        guard let shared = cloud as? SharedCloud else {
+            let content = cloud.withBytes { [UInt8]($0) }
+            return try postCloud(
+                to: destinations, PointCloudType.direct, content, .binary, cause, patience
+            ).sending
+        }
+        let attempt = MessagingError.Attempt.sendCloud(
+            bytes: cloud.byteCount, pool: shared.pool.name)
+        let reference = try sharedMemory(attempt) { () throws(SharedMemoryError) in
+            try shared.reading.share(readers: Self.readers(of: destinations))
+        }
+        return try post(
+            reference, shared.pool, points: shared.points, to: destinations, cause, patience)
     }
 }

@@ -1,5 +1,6 @@
 public import NATS
 public import Recording
+public import SharedMemory
 internal import Threads
 public import Wire
 public import ZeroMQ
@@ -14,6 +15,8 @@ public struct MessagingError: Error, Hashable, Sendable {
         case unsubscribe(String)
         case receive
         case request(String, type: String)
+        case sendCloud(bytes: Int, pool: String)
+        case readCloud(Identity)
         case record
         case restore
         case shadow
@@ -46,6 +49,18 @@ public struct MessagingError: Error, Hashable, Sendable {
         case nats(NATSError)
         /// The history's reason.
         case history(HistoryError)
+        /// The mesh has no such shared-memory pool.
+        case noPool(String)
+        /// No slot was free for the whole time.
+        case poolFull(String, waited: Duration)
+        /// No slot, and too much for a message.
+        case noWay(shortage: String, bytes: Int, limit: Int)
+        /// The content says of no content where it is.
+        case noDescriptor
+        /// The content was read before, and may be written to again since.
+        case alreadyRead
+        /// The shared memory's reason.
+        case sharedMemory(SharedMemoryError)
         /// A system call's reason.
         case system(String)
     }
@@ -72,6 +87,12 @@ extension MessagingError {
     }
 }
 
+extension MessagingError {
+    var isPoolFull: Bool {
+        if case .poolFull = reason { true } else { false }
+    }
+}
+
 extension MessagingError: CustomStringConvertible {
     /// The attempt, the reason, and a remedy where there is one, on one line.
     public var description: String {
@@ -90,6 +111,12 @@ extension MessagingError: CustomStringConvertible {
         case .noRoom: "Is the receiver, or the proxy on the way, alive and reading?"
         case .notRegistered: "Declare the agent in this branch of the topology."
         case .noTopicProxy: "Give a topic proxy of the topology a prefix of it."
+        case .noPool: "Declare it under 'pools' of the topology."
+        case .poolFull:
+            "Give the pool more slots or a longer 'wait', or let it say 'when_full: direct'."
+        case .noWay: "Give the pool more or larger slots, or raise the server's max_payload."
+        case .alreadyRead: "Keep a cloud that is needed twice."
+        case .sharedMemory(let error): error.remedy
         case .malformedState: "Start without a state; repeats across the restart are then possible."
         default: nil
         }
@@ -106,6 +133,9 @@ extension MessagingError.Attempt: CustomStringConvertible {
         case .unsubscribe(let topic): "could not unsubscribe from '\(topic)'"
         case .receive: "could not receive"
         case .request(let agent, let type): "could not get an answer to '\(type)' from \(agent)"
+        case .sendCloud(let bytes, let pool):
+            "could not send a cloud of \(bytes) bytes through the pool '\(pool)'"
+        case .readCloud(let identity): "could not read the cloud of \(identity)"
         case .record: "could not record"
         case .restore: "could not restore the receiver's marks"
         case .shadow: "could not change the shadow lane"
@@ -131,6 +161,15 @@ extension MessagingError.Reason: CustomStringConvertible {
         case .zeroMQ(let error): error.description
         case .nats(let error): error.description
         case .history(let error): error.description
+        case .noPool(let name): "the mesh has no pool '\(name)'"
+        case .poolFull(let name, let waited):
+            "no slot of the pool '\(name)' was free for \(waited)"
+        case .noWay(let shortage, let bytes, let limit):
+            "\(shortage), and inside of a message it has \(bytes) bytes, of which the server "
+                + "carries at most \(limit) (max_payload)"
+        case .noDescriptor: "the content is no descriptor of a cloud"
+        case .alreadyRead: "its content was read already, which is possible once"
+        case .sharedMemory(let error): error.description
         case .system(let text): text
         }
     }

@@ -126,6 +126,20 @@ extension AgentClient {
         return Array(items.prefix(others.count))
     }
 
+    /// Lets time pass that nobody can say the end of, and goes on receiving.
+    func idle(for time: UInt64) throws(MessagingError) {
+        if isFull {
+            // Nothing is read now: what is readable would end every wait at once.
+            var none: [PollItem] = []
+            _ = try zeroMQ(.receive) { () throws(ZeroMQError) in
+                try poll(&none, timeout: .nanoseconds(Int64(clamping: time)))
+            }
+        } else {
+            try waitInbound(until: clock.now + time, also: [])
+        }
+        try pump()
+    }
+
     /// Takes in what has come, without waiting.
     func pump(atMost count: Int = 1_024) throws(MessagingError) {
         var taken = 0

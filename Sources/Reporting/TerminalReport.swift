@@ -29,7 +29,7 @@ public struct TerminalReport: Sendable {
         let page = Page(ink: Ink(hasColour: colour), width: max(40, width))
         let sections = [
             steps(page), delivery(page), comparison(page), latency(page), moves(page),
-            faults(page), findings(page), ending(page),
+            faults(page), pools(page), findings(page), ending(page),
         ]
         let shown = [head(page)] + sections.filter { !$0.isEmpty }
         return shown.map { $0.joined(separator: "\n") }.joined(separator: "\n\n") + "\n"
@@ -201,6 +201,24 @@ public struct TerminalReport: Sendable {
             ])
         }
         return page.section("Faults", table)
+    }
+
+    private func pools(_ page: Page) -> [String] {
+        guard !verdict.pools.isEmpty else { return [] }
+        var table = Table([.left, .left, .right, .right, .right, .right, .right])
+        table.add(
+            ["", "", "written", "read", "unread", "altered", "refused"].map { .init($0, .dim) })
+        for pool in verdict.pools {
+            table.add([
+                .init(pool.name),
+                .init("\(pool.slots) x \(Numbers.grouped(pool.slotSize)) bytes"),
+                .init(Numbers.grouped(pool.loans)), .init(Numbers.grouped(pool.reads)),
+                .init(Numbers.grouped(pool.expired + pool.unread)),
+                .init(Numbers.grouped(pool.corrupted), pool.corrupted > 0 ? .bad : .plain),
+                .init(Numbers.grouped(pool.refused), pool.refused > 0 ? .doubtful : .plain),
+            ])
+        }
+        return page.section("Shared memory", table)
     }
 
     private func findings(_ page: Page) -> [String] {

@@ -83,14 +83,18 @@ extension Mesh {
         let clock = ContinuousClock()
         var progressed = clock.now
         var best = -1
+        var read = -1
         while true {
             await waitUntilQuiet(timeout: timeout)
             var scope = scope
             scope.window = start...context.clock.now
             let (evidence, report) = try await Evidence.check(place.directory, in: scope)
-            if report.counts.deviations.lost == 0 || Task.isCancelled { return (evidence, report) }
-            if report.counts.delivered > best {
+            // A content in shared memory is read after its descriptor was delivered.
+            let isDone = report.counts.deviations.lost == 0 && report.unread == 0
+            if isDone || Task.isCancelled { return (evidence, report) }
+            if report.counts.delivered > best || report.counts.delivered - report.unread > read {
                 best = report.counts.delivered
+                read = report.counts.delivered - report.unread
                 progressed = clock.now
             } else if progressed.duration(to: clock.now) > timeout {
                 return (evidence, report)

@@ -106,6 +106,10 @@ extension Mesh {
         environment["SYNMESH_BRANCH_ENDPOINT"] = router
         environment["SYNMESH_NATS_URL"] = book.url(of: topology.server(of: agent)?.name).string
         environment["SYNMESH_TOPIC_PROXIES"] = Value.array(proxies).canonical
+        if !topology.pools.isEmpty {
+            environment["SYNMESH_POOLS"] =
+                pools(of: topology, place: place, run: context.run).canonical
+        }
         environment["SYNMESH_SETTINGS"] = agent.settings.canonical
         environment["SYNMESH_STATE"] = state
         let launch = agent.launch(on: transport)

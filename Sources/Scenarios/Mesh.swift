@@ -1,6 +1,8 @@
+internal import Analysis
 internal import Control
 internal import JSON
 internal import Recording
+internal import SharedMemory
 internal import Supervision
 internal import Synchronization
 internal import Topologies
@@ -19,6 +21,12 @@ actor Mesh {
     var servers: [String: NATSServerProcess] = [:]
     /// TCP ports that the mesh listened on, for the certificate that they are free again.
     private(set) var ports: Set<UInt16> = []
+    /// The shared memory that the mesh made, by the pools' names.
+    var segments: [(pool: String, segment: PoolSegment)] = []
+    /// What the pools showed at the end.
+    var poolReports: [PoolReport] = []
+    /// Why that is not known of all of them.
+    var poolProblems: [String] = []
     private var watcher: Task<Void, Never>?
     /// Why the mesh cannot carry what it should any more: a part ended and does not come back.
     private(set) var breakage: String?
@@ -57,6 +65,7 @@ actor Mesh {
         watcher = Task { [weak self] in
             for await event in events { await self?.heed(event) }
         }
+        try await makePools()
         for server in topology.servers {
             let process = NATSServerProcess(server, mesh: place, context: context)
             servers[server.name] = process
@@ -98,6 +107,7 @@ actor Mesh {
                 }
             }
         }
+        removePools()
         control.close()
         for waiter in breakageWaiters { waiter.resume() }
         breakageWaiters = []

@@ -87,7 +87,8 @@ public actor MeshSession {
         _ = await context.supervisor.stopAll(grace: .seconds(2))
         context.removeRuntimeFolder()
         return await context.supervisor.certificate(
-            paths: [context.runtime] + mesh.topology.removeSockets(), ports: ports.sorted())
+            paths: [context.runtime] + mesh.topology.removeSockets() + mesh.segmentPaths,
+            ports: ports.sorted())
     }
 
     /// Ends every process at once: the second Ctrl-C.

@@ -115,8 +115,7 @@ extension Rehearsal {
         var doubts: [StepVerdict] = []
         for mesh in sides {
             if let breakage = await mesh.breakage { failures.append(breakage) }
-            ports.formUnion(await mesh.ports)
-            doubts += await mesh.stopAskingForDoubts()
+            doubts += await end(mesh)
         }
         notes += doubts.map { Finding(.warning, .evidence, reason: $0.reason) }
         let report = Comparison.twin(

@@ -14,8 +14,7 @@ extension Rehearsal {
         context.report("stopping")
         var doubts: [StepVerdict] = []
         if let mesh {
-            ports.formUnion(await mesh.ports)
-            doubts = await mesh.stopAskingForDoubts()
+            doubts = await end(mesh)
             notes += doubts.map { Finding(.warning, .evidence, reason: $0.reason) }
         }
         _ = await context.supervisor.stopAll(grace: .seconds(2))
@@ -39,6 +38,7 @@ extension Rehearsal {
         verdict.moves = moves
         verdict.latency = latency
         verdict.rollbackMilliseconds = rollbackMilliseconds
+        verdict.pools = pools
         verdict.findings += notes
         verdict.leaks = await certify(into: &verdict)
         if verdict.leaks.total > 0 {
@@ -49,6 +49,19 @@ extension Rehearsal {
         verdict.sortFindings()
         try write(verdict)
         return verdict
+    }
+
+    /// Stops a mesh and keeps what it leaves for the verdict.
+    func end(_ mesh: Mesh) async {
+        ports.formUnion(await mesh.ports)
+        segments.formUnion(mesh.segmentPaths)
+        await mesh.stop()
+        let reports = await mesh.poolReports
+        pools += reports
+        notes += reports.flatMap(\.findings)
+        notes += await mesh.poolProblems.map {
+            Finding(.warning, .evidence, reason: $0.asSentence)
+        }
     }
 
     /// Judges all envelopes of the run at once: a loss between two steps is a loss too.
@@ -120,7 +133,8 @@ extension Rehearsal {
     private func certify(into verdict: inout Verdict) async -> Leaks {
         context.removeRuntimeFolder()
         let certificate = await context.supervisor.certificate(
-            paths: [context.runtime] + topology.removeSockets(), ports: ports.sorted())
+            paths: [context.runtime] + topology.removeSockets() + segments.sorted(),
+            ports: ports.sorted())
         if !certificate.isClean {
             verdict.findings.append(
                 Finding(.error, .evidence, reason: "left behind: \(certificate)"))

@@ -27,6 +27,10 @@ public actor Rehearsal {
     var twins: [DeliveryReport] = []
     /// TCP ports that must be free again at the end.
     var ports: Set<UInt16> = []
+    /// Shared memory that must be gone at the end.
+    var segments: Set<String> = []
+    /// What shared memory showed, of all meshes.
+    var pools: [PoolReport] = []
     /// What each agent said of its work at the end of each step.
     var results: [(step: String, agents: [String: Value])] = []
     var hasCutOver = false
