@@ -14,6 +14,8 @@ public final class Outbox {
     private(set) var isBlocked = false
     /// Whether the last cloud found no slot.
     private(set) var isPoolFull = false
+    /// Why the last envelope was not sent that was not.
+    private(set) var lastFailure: MessagingError?
     private var failuresLogged = 0
     /// Envelopes that could not be sent.
     public private(set) var failed: UInt64 = 0
@@ -160,6 +162,7 @@ public final class Outbox {
             if case .noRoom = failure.reason { true } else { false }
         }
         isPoolFull = sending.wasPoolFull
+        lastFailure = sending.failures.first ?? lastFailure
         if sending.identities.isEmpty, let first = sending.failures.first { throw first }
         for failure in sending.failures { logFailure(failure) }
         return sending.identities

@@ -73,6 +73,7 @@ extension Runtime {
             "sent": Value(load.sent), "failed": Value(load.failed),
             "messages": Value(load.schedule.done),
         ]
+        result["failure"] = load.failure.map(Value.string)
         if how != "finished" { result["unfinished"] = true }
         reply { () throws(ControlError) in
             try control.answer(load.command, result: .object(result))

@@ -243,6 +243,7 @@ final class Runtime {
                 load.sent += 1
             } catch {
                 load.failed += 1
+                load.failure = load.failure ?? error.description
                 try forgive(error)
             }
         }
@@ -253,9 +254,13 @@ final class Runtime {
         do throws(MessagingError) {
             let sent = try body.send(load.schedule.index, to: body.destinations, outbox)
             load.sent += UInt64(sent)
-            load.failed += UInt64(max(0, body.destinations.count - sent))
+            if sent < body.destinations.count {
+                load.failed += UInt64(body.destinations.count - sent)
+                load.failure = load.failure ?? outbox.lastFailure?.description
+            }
         } catch {
             load.failed += UInt64(body.destinations.count)
+            load.failure = load.failure ?? error.description
             try forgive(error)
         }
     }
@@ -298,6 +303,8 @@ final class ActiveLoad {
     var schedule: LoadSchedule
     var sent: UInt64 = 0
     var failed: UInt64 = 0
+    /// Why the first of those failed.
+    var failure: String?
 
     init(command: UInt64, body: any Load, schedule: LoadSchedule) {
         self.command = command

@@ -59,7 +59,9 @@ actor Loads {
                     timeout: .seconds(max(1, (deadline - .now).components.seconds)))
                 position += Int(answer["messages"]?.integer ?? 0)
                 if let failed = answer["failed"]?.integer, failed > 0 {
-                    failures.append("\(agent) could not send \(failed) envelopes of its load")
+                    let reason = answer["failure"]?.string.map { ": \($0)" } ?? ""
+                    failures.append(
+                        "\(agent) could not send \(failed) envelopes of its load\(reason)")
                 }
                 // A drained agent says how far it came; its next incarnation goes on from there.
                 guard answer["unfinished"]?.bool == true || position >= end else {
