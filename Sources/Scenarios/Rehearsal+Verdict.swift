@@ -52,16 +52,19 @@ extension Rehearsal {
     }
 
     /// Stops a mesh and keeps what it leaves for the verdict.
-    func end(_ mesh: Mesh) async {
+    ///
+    /// - Returns: Why its evidence is not whole.
+    func end(_ mesh: Mesh) async -> [StepVerdict] {
         ports.formUnion(await mesh.ports)
         segments.formUnion(mesh.segmentPaths)
-        await mesh.stop()
+        let doubts = await mesh.stopAskingForDoubts()
         let reports = await mesh.poolReports
         pools += reports
         notes += reports.flatMap(\.findings)
         notes += await mesh.poolProblems.map {
             Finding(.warning, .evidence, reason: $0.asSentence)
         }
+        return doubts
     }
 
     /// Judges all envelopes of the run at once: a loss between two steps is a loss too.
