@@ -112,6 +112,7 @@ extension Mesh {
         }
         environment["SYNMESH_SETTINGS"] = agent.settings.canonical
         environment["SYNMESH_STATE"] = state
+        if !agent.keepsHistory { environment["SYNMESH_HISTORY"] = nil }
         let launch = agent.launch(on: transport)
         environment.merge(launch?.environment ?? [:]) { _, own in own }
         // Without a launch nothing is started: the supervisor says so.

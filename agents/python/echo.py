@@ -1,0 +1,32 @@
+"""An agent that answers every "ping" with an "echo" of the same content, and counts what it hears.
+
+Settings: `to`, `topics`, `subscribe`, `size`. A load sends numbered messages, like those of a probe.
+"""
+
+from synmesh import Agent, run
+
+
+class Echo(Agent):
+    received = 0
+
+    async def handle(self, message):
+        self.received += 1
+        if message.type == "ping":
+            await self.send(message.source, "echo", message.content, message.encoding, message)
+
+    async def load(self, number, destination, arguments):
+        filler = "x" * ((arguments.get("size") or self.settings.get("size") or 64) - 20)
+        await self.send(destination, arguments.get("type") or "message", {"n": number, "text": filler})
+
+    def result(self):
+        return {"received": self.received}
+
+    def state(self):
+        return self.received
+
+    def restore(self, state):
+        self.received = state
+
+
+if __name__ == "__main__":
+    run(Echo)
