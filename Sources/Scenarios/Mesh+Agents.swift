@@ -103,6 +103,7 @@ extension Mesh {
             control: control)
         environment["SYNMESH_KIND"] = agent.kind
         environment["SYNMESH_TRANSPORT"] = transport.rawValue
+        environment["SYNMESH_WIRE"] = agent.wire.rawValue
         environment["SYNMESH_BRANCH_ENDPOINT"] = router
         environment["SYNMESH_NATS_URL"] = book.url(of: topology.server(of: agent)?.name).string
         environment["SYNMESH_TOPIC_PROXIES"] = Value.array(proxies).canonical

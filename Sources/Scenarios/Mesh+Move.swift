@@ -38,9 +38,12 @@ extension Mesh {
         defer { book.withLock { _ = $0.moving.remove(name) } }
         let topics = await subscriptions(of: agent)
         var failure: (step: String, reason: String)?
+        let isForeign = topology.homeBranch(of: agent)?.provider.isForeign ?? false
+        var paused: [Agent] = []
 
         do {
             try await hold(agent, topics: topics, epoch: epoch)
+            if isForeign, origin == .zmq { paused = try await pauseMates(of: agent) }
         } catch {
             failure = ("hold", "\(error)")
         }
@@ -50,6 +53,7 @@ extension Mesh {
             await park(agent, on: target, epoch: epoch)
             isUp = false
             do {
+                if isForeign { try await hand(agent, to: target, &paused) }
                 try await respawn(agent)
                 isUp = true
             } catch {
@@ -64,6 +68,7 @@ extension Mesh {
                 book.agents[name]?.stateIncarnation = next
             }
             do {
+                if isForeign { try await hand(agent, to: origin, &paused) }
                 try await respawn(agent)
             } catch {
                 report.outcome = "lost: \(error)"
@@ -75,6 +80,7 @@ extension Mesh {
         } catch {
             failure = failure ?? ("release", "\(error)")
         }
+        await resume(paused, after: agent)
         let window = downSince.duration(to: clock.now)
         report.windowMilliseconds = window.wholeMilliseconds
         report.pauseMicroseconds = Int(window / .microseconds(1))
@@ -105,14 +111,19 @@ extension Mesh {
         }
     }
 
+    /// The process that has the agent's registry entry.
+    private func node(of agent: Agent) -> String {
+        topology.homeBranch(of: agent)?.nodeName ?? agent.branch
+    }
+
     private func hold(_ agent: Agent, topics: [String], epoch: UInt64) async throws {
         let arguments: Value = [
             "agent": .string(agent.name), "topics": .array(topics.map { .string($0) }),
             "epoch": Value(epoch),
         ]
-        _ = try await command("hold", toNode: agent.branch, role: "branch", arguments)
+        _ = try await command("hold", toNode: node(of: agent), role: "branch", arguments)
         for proxy in proxies(of: topics) {
-            _ = try await command("hold", toNode: proxy.name, role: "topics", arguments)
+            _ = try await command("hold", toNode: proxy.nodeName, role: "topics", arguments)
         }
     }
 
@@ -174,8 +185,8 @@ extension Mesh {
             "epoch": Value(epoch),
         ]
         let nodes =
-            [(name: agent.branch, role: "branch")]
-            + proxies(of: topics).map { (name: $0.name, role: "topics") }
+            [(name: node(of: agent), role: "branch")]
+            + proxies(of: topics).map { (name: $0.nodeName, role: "topics") }
         return try await ReleaseError.releasing(agent.name, at: nodes) { node, role in
             let answer = try await self.command(
                 "release", toNode: node, role: role, arguments, timeout: .seconds(10))

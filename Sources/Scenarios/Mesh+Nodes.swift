@@ -13,6 +13,7 @@ extension Mesh {
     static let readyTimeout = Duration.seconds(15)
 
     func start(_ branch: Branch) async throws {
+        if branch.provider.isForeign { return try await startForeign(branch) }
         try await startNode(branch.name, role: "branch") { [topology, context, book] in
             let bound = book.withLock { $0.endpoints[branch.name]?["router"] }
             return [
@@ -53,6 +54,7 @@ extension Mesh {
     }
 
     func start(_ proxy: Topologies.TopicProxy) async throws {
+        if proxy.provider.isForeign { return try await startForeign(proxy) }
         try await startNode(proxy.name, role: "topics") { [topology, context, book] in
             let bound = book.withLock { $0.endpoints[proxy.name] }
             let any = "tcp://127.0.0.1:*"
@@ -97,14 +99,19 @@ extension Mesh {
     /// Its configuration, made anew, already has the registry and the endpoint that was bound.
     func restore(_ part: String, incarnation: UInt32) {
         let role: String
-        if topology.branch(named: part) != nil {
+        if topology.branches.contains(where: { $0.nodeName == part }) {
             role = "branch"
-        } else if topology.topicProxies.contains(where: { $0.name == part }) {
+        } else if topology.topicProxies.contains(where: { $0.nodeName == part }) {
             role = "topics"
         } else {
             role = "agent"
         }
         let (agent, server) = (topology.agent(named: part), servers[part])
+        let foreign = topology.branch(named: part).flatMap { $0.provider.isForeign ? $0 : nil }
+        // A topic proxy of the user's own answers nothing: it is up when it runs.
+        let isSilent = topology.topicProxies.contains {
+            $0.name == part && $0.provider.isForeign
+        }
         Task {
             do {
                 if let server {
@@ -112,6 +119,10 @@ extension Mesh {
                     self.book.withLock { $0.ready[part] = incarnation }
                 } else if let agent {
                     try await self.waitUntilUp(agent, incarnation: incarnation)
+                } else if let foreign {
+                    try await self.waitUntilPassing(foreign)
+                } else if isSilent {
+                    self.book.withLock { $0.ready[part] = incarnation }
                 } else {
                     try await self.waitUntilReady(part, role: role, incarnation: incarnation)
                 }
@@ -146,8 +157,14 @@ extension Mesh {
         return try await control.command(name, to: child, arguments: arguments, timeout: timeout)
     }
 
-    private func startNode(
-        _ name: String, role: String, configuration: @escaping @Sendable () -> Value
+    /// - Parameters:
+    ///   - name: the process, in this mesh
+    ///   - role: what it is on the control plane
+    ///   - program: what `synmesh-node` is to be; `nil` is the role
+    ///   - configuration: what it is told, made anew for each start
+    func startNode(
+        _ name: String, role: String, program: String? = nil,
+        configuration: @escaping @Sendable () -> Value
     ) async throws {
         let path = "\(place.directory.processesPath)/\(name).json"
         let (context, place, control) = (context, place, control.endpoint)
@@ -155,7 +172,7 @@ extension Mesh {
             // A node without its file ends with an error that is in its log.
             try? Data((configuration().canonical + "\n").utf8).write(to: URL(filePath: path))
             return ProcessSpecification(
-                executable: context.programs + "/synmesh-node", arguments: [role, path],
+                executable: context.programs + "/synmesh-node", arguments: [program ?? role, path],
                 environment: Mesh.environment(
                     of: name, incarnation: incarnation, context: context, place: place,
                     control: control),

@@ -93,8 +93,11 @@ actor Mesh {
     func stop() async {
         watcher?.cancel()
         let agents = topology.agents.map(\.name)
-        let nodes = topology.branches.map(\.name) + topology.topicProxies.map(\.name)
-        for names in [agents, nodes, topology.servers.map(\.name)] {
+        let nodes = topology.branches.map(\.nodeName) + topology.topicProxies.map(\.nodeName)
+        let foreign =
+            topology.branches.filter(\.provider.isForeign).map(\.name)
+            + topology.topicProxies.filter(\.provider.isForeign).map(\.name)
+        for names in [agents, nodes, foreign, topology.servers.map(\.name)] {
             await withTaskGroup { group in
                 for name in names {
                     group.addTask {

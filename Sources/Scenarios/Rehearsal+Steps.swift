@@ -245,7 +245,8 @@ extension Rehearsal {
     /// Without faults, as in a twin's meshes.
     var plainScope: DeliveryScope {
         var scope = DeliveryScope()
-        scope.proxies = Set(topology.branches.map(\.name) + topology.topicProxies.map(\.name))
+        scope.proxies = Set(
+            topology.branches.map(\.nodeName) + topology.topicProxies.map(\.nodeName))
         scope.observed = Set(topology.agents.filter(\.keepsHistory).map(\.name))
         return scope
     }

@@ -87,8 +87,10 @@ extension Scenario {
             return
         case .process:
             known =
-                topology.agents.map(\.name) + topology.branches.map(\.name)
-                + topology.topicProxies.map(\.name) + topology.servers.map(\.name)
+                topology.agents.map(\.name)
+                + topology.branches.filter { $0.provider != .running }.map(\.name)
+                + topology.topicProxies.filter { $0.provider != .running }.map(\.name)
+                + topology.servers.map(\.name)
         case .server:
             if topology.servers.isEmpty {
                 diagnostics.error(

@@ -41,12 +41,15 @@ public struct Agent: Sendable {
 
 extension Agent {
     /// The topics that a built-in agent publishes to, as its settings say.
-    public var publishedTopics: [String] { topics(.publishedTopics) }
+    public var publishedTopics: [String] { names(.publishedTopics) }
 
     /// The topics that a built-in agent subscribes to, as its settings say.
-    public var subscribedTopics: [String] { topics(.subscribedTopics) }
+    public var subscribedTopics: [String] { names(.subscribedTopics) }
 
-    private func topics(_ shape: AgentKind.Shape) -> [String] {
+    /// The agents that a built-in agent sends to, as its settings say.
+    public var addressedAgents: [String] { names(.agents) }
+
+    private func names(_ shape: AgentKind.Shape) -> [String] {
         guard let kind, let settings = AgentKind.all.first(where: { $0.name == kind })?.settings
         else { return [] }
         return settings.filter { $0.shape == shape }.flatMap { setting in

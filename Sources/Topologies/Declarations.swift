@@ -25,6 +25,10 @@ struct Declarations {
         let routingReport: Duration
         let queueMessages: Int
         let queueBytes: Int
+        let command: Located<[String]>?
+        let connect: Located<Endpoint>?
+        /// Keys that are about a proxy of ours alone, where they stand.
+        let ownKeys: [(key: String, location: Location)]
     }
 
     struct TopicProxy {
@@ -33,6 +37,15 @@ struct Declarations {
         let prefixes: [Located<String>]
         let server: Located<String>?
         let stallTimeout: Duration
+        let command: Located<[String]>?
+        let connect: Connection?
+
+        /// Where a proxy is that runs already.
+        struct Connection {
+            let publish: Located<Endpoint>?
+            let subscribe: Located<Endpoint>?
+            let location: Location
+        }
     }
 
     /// `nil` for what the file must say and does not, which was reported.
@@ -139,7 +152,12 @@ extension Declarations {
                     "routing_report", .duration(in: .milliseconds(100) ... .seconds(86_400)),
                     default: .seconds(5)),
                 queueMessages: queue?.messages ?? 100_000,
-                queueBytes: queue?.bytes ?? 268_435_456)
+                queueBytes: queue?.bytes ?? 268_435_456,
+                command: branch.optional("command", .located(.command)),
+                connect: branch.optional("connect", .located(.endpoint)),
+                ownKeys: ["links", "routing_report"].compactMap { key in
+                    branch.keyLocation(of: key).map { (key, $0) }
+                })
         }
     }
 
@@ -153,7 +171,16 @@ extension Declarations {
                     ?? [],
                 server: proxy.optional("nats", .located(.string)),
                 stallTimeout: proxy.optional(
-                    "stall_timeout", .duration(in: .zero ... .seconds(600)), default: .seconds(5)))
+                    "stall_timeout", .duration(in: .zero ... .seconds(600)), default: .seconds(5)),
+                command: proxy.optional("command", .located(.command)),
+                connect: proxy.optional(
+                    "connect",
+                    .mapping { connect in
+                        TopicProxy.Connection(
+                            publish: connect.required("publish", .located(.endpoint)),
+                            subscribe: connect.required("subscribe", .located(.endpoint)),
+                            location: connect.heading)
+                    }))
         }
     }
 

@@ -24,15 +24,18 @@ extension Resolver {
         checkProgram(of: agent, entry)
         let branch = branch(of: agent, entry)
         let transport = agent.transport?.value ?? .zmq
-        let wire = agent.wire?.value ?? .frames
+        let home = branches.first { $0.name == branch }
+        let isForeign = home?.provider.isForeign ?? false
+        // All that a proxy of the user's own passes on is the seed's wire.
+        let wire = agent.wire?.value ?? (isForeign ? .json : .frames)
         if wire == .json, let location = agent.wire?.location, agent.kindKey != nil {
             diagnostics.error(
                 "a built-in agent speaks frames only", at: location,
                 help: "remove 'wire': json is for commands that speak the seed's single frame")
         }
-        checkContract(of: agent, wire: wire)
+        checkContract(of: agent, wire: agent.wire?.value ?? .frames)
+        if isForeign { checkForeignHome(of: agent, branch ?? "") }
         let isFull = kind != nil || agent.contract?.value == .full
-        let home = branches.first { $0.name == branch }
         if transport == .nats, let home, home.server == nil, declarations.servers.isEmpty {
             diagnostics.error(
                 "the agent \(Diagnostic.quote(entry.key)) starts on nats, but there is no "

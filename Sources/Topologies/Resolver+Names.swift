@@ -39,6 +39,15 @@ extension Resolver {
         for entry in declarations.topicProxies {
             declare(entry.key, "topic proxy", entry.location)
         }
+        // Beside each proxy of the user's own stands a process of ours.
+        for entry in declarations.branches
+        where entry.value?.command != nil || entry.value?.connect != nil {
+            declare(entry.key + "-bridge", "bridge", entry.location)
+        }
+        for entry in declarations.topicProxies
+        where entry.value?.command != nil || entry.value?.connect != nil {
+            declare(entry.key + "-bridge", "bridge", entry.location)
+        }
         for entry in declarations.pools { declare(entry.key, "pool", entry.location) }
         for entry in declarations.agents { declare(entry.key, "agent", entry.location) }
 

@@ -73,8 +73,10 @@ extension Resolver {
         }
         return declarations.branches.compactMap { entry in
             guard let branch = entry.value else { return nil }
+            let provider = provider(of: branch, entry)
             return Branch(
-                name: entry.key, endpoint: branch.endpoint?.value,
+                name: entry.key, endpoint: branch.connect?.value ?? branch.endpoint?.value,
+                provider: provider,
                 links: links[entry.key, default: []].sorted(),
                 server: server(
                     branch.server, of: "branch \(Diagnostic.quote(entry.key))",
@@ -108,8 +110,9 @@ extension Resolver {
         return declarations.topicProxies.compactMap { entry in
             guard let proxy = entry.value else { return nil }
             return TopicProxy(
-                name: entry.key, publish: proxy.publish?.value,
-                subscribe: proxy.subscribe?.value, prefixes: proxy.prefixes.map(\.value),
+                name: entry.key, publish: (proxy.connect?.publish ?? proxy.publish)?.value,
+                subscribe: (proxy.connect?.subscribe ?? proxy.subscribe)?.value,
+                provider: provider(of: proxy, entry), prefixes: proxy.prefixes.map(\.value),
                 server: server(
                     proxy.server, of: "topic proxy \(Diagnostic.quote(entry.key))",
                     at: entry.location),
@@ -173,6 +176,7 @@ extension Resolver {
             if let endpoint = entry.value?.publish { bound.append((endpoint, part)) }
             if let endpoint = entry.value?.subscribe { bound.append((endpoint, part)) }
         }
+        for endpoint in connected { checkPath(endpoint) }
         for (index, (endpoint, _)) in bound.enumerated() {
             checkPath(endpoint)
             let first = bound[..<index].first { $0.endpoint.value.collides(with: endpoint.value) }

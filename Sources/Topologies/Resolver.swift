@@ -54,9 +54,12 @@ final class Resolver {
         let pools = resolvedPools()
         let agents = resolvedAgents()
         checkDependencyCycles()
+        checkForeignBorders(agents)
+        let blindSpots = blindSpots(agents)
         checkPoolsAreUsed()
         return Topology(
             name: name, source: source, directory: directory, servers: servers,
-            branches: branches, topicProxies: topicProxies, pools: pools, agents: agents)
+            branches: branches, topicProxies: topicProxies, pools: pools, agents: agents,
+            blindSpots: blindSpots)
     }
 }

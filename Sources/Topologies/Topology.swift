@@ -22,6 +22,8 @@ public struct Topology: Sendable {
     public let pools: [Pool]
     /// The agents, replicas expanded, in the file's order.
     public let agents: [Agent]
+    /// What no run of it can show, and why.
+    public let blindSpots: [BlindSpot]
 }
 
 extension Topology {
@@ -87,8 +89,10 @@ public struct NATSServer: Sendable {
 public struct Branch: Sendable {
     /// Its name.
     public let name: String
-    /// Where the proxy binds; `nil` lets the system choose a port.
+    /// Where the proxy is, or is to bind; `nil` lets the run choose.
     public let endpoint: Endpoint?
+    /// Whose proxy serves it.
+    public let provider: ProxyProvider
     /// The branches that it is linked to, sorted; a link is named on both sides.
     public let links: [String]
     /// The NATS server that its proxy bridges to.
@@ -107,10 +111,12 @@ public struct Branch: Sendable {
 public struct TopicProxy: Sendable {
     /// Its name.
     public let name: String
-    /// Where publishers connect; `nil` lets the system choose a port.
+    /// Where publishers connect; `nil` lets the run choose.
     public let publish: Endpoint?
-    /// Where subscribers connect; `nil` lets the system choose a port.
+    /// Where subscribers connect; `nil` lets the run choose.
     public let subscribe: Endpoint?
+    /// Whose proxy it is.
+    public let provider: ProxyProvider
     /// The roots of the topics that it serves; no two of a topology overlap.
     public let prefixes: [String]
     /// The NATS server that it bridges to.

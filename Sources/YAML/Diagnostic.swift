@@ -11,6 +11,8 @@ public struct Diagnostic: Sendable, Hashable {
     public enum Severity: String, Sendable {
         case error
         case warning
+        /// Nothing is wrong: something that a reader should know.
+        case note
     }
 
     /// Whether the file can be used.

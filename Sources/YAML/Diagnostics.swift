@@ -59,6 +59,11 @@ public final class Diagnostics {
             Diagnostic(severity: .warning, location: location, message: message, help: help))
     }
 
+    /// Adds something that a reader should know.
+    public func note(_ message: String, at location: Location, help: String? = nil) {
+        report(Diagnostic(severity: .note, location: location, message: message, help: help))
+    }
+
     /// Adds an error about a name that means nothing here, with the nearest one that does.
     ///
     /// Where no name is near, the help lists the ones that there are.
