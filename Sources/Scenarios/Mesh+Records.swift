@@ -12,8 +12,8 @@ extension Mesh {
     func recordDoubts() async -> [StepVerdict] {
         var silent: [String] = []
         let nodes =
-            topology.branches.map { ($0.name, "branch") }
-            + topology.topicProxies.map { ($0.name, "topics") }
+            topology.branches.map { ($0.nodeName, "branch") }
+            + topology.topicProxies.map { ($0.nodeName, "topics") }
         for (node, role) in nodes where book.isReady(node) {
             let incarnation = book.incarnation(of: node)
             do {
@@ -57,7 +57,9 @@ extension Mesh {
     func heed(endOf report: ExitReport) {
         guard report.attribution == .us, report.cause != .exited(code: 0),
             let node = place.part(report.name),
-            topology.agent(named: node) == nil, topology.server(named: node) == nil
+            // A proxy of the user's own records nothing, and ends as it likes.
+            topology.branches.contains(where: { $0.nodeName == node })
+                || topology.topicProxies.contains(where: { $0.nodeName == node })
         else { return }
         let key = "\(node) \(report.incarnation)"
         guard unrecorded[key] == nil else { return }
