@@ -1,10 +1,10 @@
-public import Control
+internal import Control
 internal import DequeModule
 internal import JSON
-public import Recording
+internal import Recording
 internal import Threads
-public import Wire
-public import ZeroMQ
+internal import Wire
+internal import ZeroMQ
 
 /// The bridge between NATS and a branch whose ROUTER is one of the user's own.
 ///
@@ -17,7 +17,13 @@ public import ZeroMQ
 /// the orchestrator sees to that.
 ///
 /// Like the proxies it is run by one thread, and what came from NATS never goes back there.
-public final class BranchBridge {
+public final class BranchBridge: Node {
+    /// What it is to the orchestrator: it has the registry of its branch, as the branch's own proxy
+    /// would.
+    public static let role = "branch"
+    /// Nobody connects to it.
+    public let endpoints: [String: String] = [:]
+
     let configuration: BridgeConfiguration
     let context: Context
     let clock: RunClock
@@ -45,41 +51,24 @@ public final class BranchBridge {
     ///
     /// - Parameters:
     ///   - configuration: The branch.
-    ///   - context: Owns the sockets' I/O threads.
-    ///   - history: Where all that is dropped is recorded.
-    ///   - clock: The run's clock.
-    ///   - control: The control plane, where the bridge is a child of an orchestrator.
-    ///   - incarnation: How often the bridge was started.
-    ///   - log: Gets each line for the log.
+    ///   - surroundings: What it finds where it is started.
     /// - Throws: `RoutingError` when the ROUTER does not give it its places.
-    public convenience init(
-        configuration: BridgeConfiguration, context: Context, history: HistoryWriter? = nil,
-        clock: RunClock = RunClock(offset: 0), control: consuming ControlClient? = nil,
-        incarnation: UInt32 = 1, log: @escaping @Sendable (String) -> Void
+    public init(
+        _ configuration: BridgeConfiguration, in surroundings: consuming Surroundings
     ) throws(RoutingError) {
-        let inbox = try threads { () throws(ThreadError) in try Inbox() }
-        try self.init(
-            configuration: configuration, context: context, history: history, clock: clock,
-            commands: CommandSource(control: control), incarnation: incarnation, inbox: inbox,
-            log: log)
-    }
-
-    init(
-        configuration: BridgeConfiguration, context: Context, history: HistoryWriter?,
-        clock: RunClock, commands: consuming CommandSource, incarnation: UInt32, inbox: Inbox,
-        log: @escaping @Sendable (String) -> Void
-    ) throws(RoutingError) {
+        let (context, inbox) = (surroundings.context, surroundings.inbox)
+        let (clock, log) = (surroundings.clock, surroundings.log)
         self.configuration = configuration
         self.context = context
         self.clock = clock
         self.log = log
         self.inbox = inbox
-        self.incarnation = incarnation
-        self.commands = commands
+        incarnation = surroundings.incarnation
         let limits = QueueLimits(
             messages: configuration.queueMessages, bytes: configuration.queueBytes)
         self.limits = limits
-        self.history = HistoryKeeper(history, log: log)
+        history = HistoryKeeper(surroundings.history, log: log)
+        commands = surroundings.commands
         deadLetters = DeadLetters(name: configuration.name, clock: clock, log: log)
         bridge = try threads { () throws(ThreadError) in
             try NATSBridge(
@@ -195,7 +184,7 @@ public final class BranchBridge {
 
     /// Says to the orchestrator, where there is one, that the bridge has its places.
     public func announce() throws(RoutingError) {
-        try controlPlane { () throws(ControlError) in try commands.ready(endpoints: [:]) }
+        try controlPlane { () throws(ControlError) in try commands.ready(endpoints: endpoints) }
     }
 }
 

@@ -126,7 +126,7 @@ extension BranchProxy {
     /// Says to the orchestrator, where there is one, that agents can connect, and where.
     public func announce() throws(RoutingError) {
         try controlPlane { () throws(ControlError) in
-            try commands.ready(endpoints: ["router": endpoint])
+            try commands.ready(endpoints: endpoints)
         }
     }
 }

@@ -1,10 +1,10 @@
-public import Control
+internal import Control
 internal import DequeModule
 internal import JSON
-public import Recording
+internal import Recording
 internal import Threads
-public import Wire
-public import ZeroMQ
+internal import Wire
+internal import ZeroMQ
 
 /// The proxy of one branch: a ROUTER that knows where each of its agents lives, linked to the
 /// proxies of other branches and bridged to NATS.
@@ -18,15 +18,18 @@ public import ZeroMQ
 /// only, so that no envelope can go in circles.
 ///
 /// ```swift
-/// let proxy = try BranchProxy(configuration: configuration, context: context, log: { print($0) })
-/// print(proxy.endpoint)
+/// let surroundings = try Surroundings(context: context, log: { print($0) })
+/// let proxy = try BranchProxy(configuration, in: surroundings)
+/// print(proxy.endpoints)
 /// try proxy.run(stop: descriptor)
 /// ```
 ///
 /// In a test, or inside another program, `ProxyThread` runs it on a thread of its own.
-public final class BranchProxy {
-    /// Where agents connect, with the port that the system chose for `*`.
-    public let endpoint: String
+public final class BranchProxy: Node {
+    /// What it is to the orchestrator.
+    public static let role = "branch"
+    /// Where agents connect, with the port that the system chose for `*`: `router`.
+    public let endpoints: [String: String]
 
     let configuration: BranchConfiguration
     let context: Context
@@ -69,41 +72,23 @@ public final class BranchProxy {
     ///
     /// - Parameters:
     ///   - configuration: The branch.
-    ///   - context: Owns the sockets' I/O threads.
-    ///   - history: Where the messages of agents that speak only the seed's wire, and all that is
-    ///     dropped, are recorded.
-    ///   - clock: The run's clock.
-    ///   - control: The control plane, where the proxy is a child of an orchestrator.
-    ///   - incarnation: How often the proxy was started; stands in the identities it gives.
-    ///   - log: Gets each line for the log.
+    ///   - surroundings: What it finds where it is started.
     /// - Throws: `RoutingError` when the endpoint cannot be bound.
-    public convenience init(
-        configuration: BranchConfiguration, context: Context, history: HistoryWriter? = nil,
-        clock: RunClock = RunClock(offset: 0), control: consuming ControlClient? = nil,
-        incarnation: UInt32 = 1, log: @escaping @Sendable (String) -> Void
+    public init(
+        _ configuration: BranchConfiguration, in surroundings: consuming Surroundings
     ) throws(RoutingError) {
-        let inbox = try threads { () throws(ThreadError) in try Inbox() }
-        try self.init(
-            configuration: configuration, context: context, history: history, clock: clock,
-            commands: CommandSource(control: control), incarnation: incarnation, inbox: inbox,
-            log: log)
-    }
-
-    init(
-        configuration: BranchConfiguration, context: Context, history: HistoryWriter?,
-        clock: RunClock, commands: consuming CommandSource, incarnation: UInt32, inbox: Inbox,
-        log: @escaping @Sendable (String) -> Void
-    ) throws(RoutingError) {
+        let (context, inbox) = (surroundings.context, surroundings.inbox)
+        let (clock, log) = (surroundings.clock, surroundings.log)
         self.configuration = configuration
         self.context = context
         self.clock = clock
         self.log = log
         self.inbox = inbox
-        self.incarnation = incarnation
-        self.commands = commands
+        incarnation = surroundings.incarnation
         limits = QueueLimits(
             messages: configuration.queueMessages, bytes: configuration.queueBytes)
-        self.history = HistoryKeeper(history, log: log)
+        history = HistoryKeeper(surroundings.history, log: log)
+        commands = surroundings.commands
         deadLetters = DeadLetters(name: configuration.name, clock: clock, log: log)
         stamper = SeedStamper(incarnation: incarnation)
         let router = try zeroMQ { () throws(ZeroMQError) in
@@ -114,7 +99,7 @@ public final class BranchProxy {
             try router.bind(to: configuration.endpoint)
             return router
         }
-        endpoint = router.lastEndpoint
+        endpoints = ["router": router.lastEndpoint]
         self.router = router
         let limits = limits
         bridge = try configuration.nats.map { url throws(RoutingError) in

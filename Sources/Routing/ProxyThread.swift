@@ -20,84 +20,47 @@ public final class ProxyThread: Sendable {
     private let thread: DedicatedThread
     private let end: Handoff<RoutingError?>
 
-    /// Runs a branch proxy.
-    ///
-    /// - Parameters:
-    ///   - configuration: The branch.
-    ///   - context: Owns the sockets' I/O threads.
-    ///   - history: Path of the history to write, where one is wanted.
-    ///   - clock: The run's clock.
-    ///   - incarnation: How often the proxy was started.
-    ///   - log: Gets each line for the log, on the proxy's thread.
-    /// - Returns: The running proxy, once it can be used.
-    /// - Throws: `RoutingError` when it could not start.
+    /// Runs a branch proxy, with a history where a path for one is given; returns once it can be used.
     public static func branch(
         _ configuration: BranchConfiguration, in context: Context, history: String? = nil,
         clock: RunClock = RunClock(offset: 0), incarnation: UInt32 = 1,
         log: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(RoutingError) -> ProxyThread {
-        try ProxyThread { inbox, stop, ready throws(RoutingError) in
-            let proxy = try BranchProxy(
-                configuration: configuration, context: context,
-                history: try writer(history, configuration.name, clock), clock: clock,
-                commands: CommandSource(control: nil), incarnation: incarnation, inbox: inbox,
-                log: log)
-            ready(["router": proxy.endpoint])
-            try proxy.run(stop: stop)
-        }
+        try host(BranchProxy.self, configuration, context, history, clock, incarnation, log)
     }
 
-    /// Runs a topic proxy.
-    ///
-    /// - Parameters:
-    ///   - configuration: The proxy.
-    ///   - context: Owns the sockets' I/O threads.
-    ///   - history: Path of the history to write, where one is wanted.
-    ///   - clock: The run's clock.
-    ///   - incarnation: How often the proxy was started.
-    ///   - log: Gets each line for the log, on the proxy's thread.
-    /// - Returns: The running proxy, once it can be used.
-    /// - Throws: `RoutingError` when it could not start.
+    /// Runs a topic proxy, with a history where a path for one is given; returns once it can be used.
     public static func topics(
         _ configuration: TopicConfiguration, in context: Context, history: String? = nil,
         clock: RunClock = RunClock(offset: 0), incarnation: UInt32 = 1,
         log: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(RoutingError) -> ProxyThread {
-        try ProxyThread { inbox, stop, ready throws(RoutingError) in
-            let proxy = try TopicProxy(
-                configuration: configuration, context: context,
-                history: try writer(history, configuration.name, clock), clock: clock,
-                commands: CommandSource(control: nil), incarnation: incarnation, inbox: inbox,
-                log: log)
-            ready(["publish": proxy.publishEndpoint, "subscribe": proxy.subscribeEndpoint])
-            try proxy.run(stop: stop)
-        }
+        try host(TopicProxy.self, configuration, context, history, clock, incarnation, log)
     }
 
-    /// Runs the bridge of a branch with a proxy of the user's own.
-    ///
-    /// - Parameters:
-    ///   - configuration: The branch.
-    ///   - context: Owns the sockets' I/O threads.
-    ///   - history: Path of the history to write, where one is wanted.
-    ///   - clock: The run's clock.
-    ///   - incarnation: How often the bridge was started.
-    ///   - log: Gets each line for the log, on the bridge's thread.
-    /// - Returns: The running bridge, once it can be used.
-    /// - Throws: `RoutingError` when it could not start.
+    /// Runs the bridge of a branch with a proxy of the user's own, with a history where a path for one is given; returns once it can be used.
     public static func bridge(
         _ configuration: BridgeConfiguration, in context: Context, history: String? = nil,
         clock: RunClock = RunClock(offset: 0), incarnation: UInt32 = 1,
         log: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(RoutingError) -> ProxyThread {
+        try host(BranchBridge.self, configuration, context, history, clock, incarnation, log)
+    }
+
+    private static func host<Hosted: Node>(
+        _ type: Hosted.Type, _ configuration: Hosted.Configuration, _ context: Context,
+        _ history: String?, _ clock: RunClock, _ incarnation: UInt32,
+        _ log: @escaping @Sendable (String) -> Void
+    ) throws(RoutingError) -> ProxyThread {
         try ProxyThread { inbox, stop, ready throws(RoutingError) in
-            let bridge = try BranchBridge(
-                configuration: configuration, context: context,
-                history: try writer(history, configuration.name, clock), clock: clock,
-                commands: CommandSource(control: nil), incarnation: incarnation, inbox: inbox,
-                log: log)
-            ready([:])
-            try bridge.run(stop: stop)
+            let node = try type.init(
+                configuration,
+                in: Surroundings(
+                    context: context, history: try writer(history, configuration.name, clock),
+                    clock: clock, commands: CommandSource(control: nil), incarnation: incarnation,
+                    inbox: inbox, log: log))
+            ready(node.endpoints)
+            try node.run(stop: stop)
         }
     }
 

@@ -191,10 +191,7 @@ extension TopicProxy {
     /// Says to the orchestrator, where there is one, that publishers and subscribers can connect.
     public func announce() throws(RoutingError) {
         try controlPlane { () throws(ControlError) in
-            // Beside a proxy of the user's own there is nothing of ours to connect to.
-            try commands.ready(
-                endpoints: configuration.isBeside
-                    ? [:] : ["publish": publishEndpoint, "subscribe": subscribeEndpoint])
+            try commands.ready(endpoints: endpoints)
         }
     }
 }

@@ -1,10 +1,10 @@
-public import Control
+internal import Control
 internal import DequeModule
 internal import JSON
-public import Recording
+internal import Recording
 internal import Threads
-public import Wire
-public import ZeroMQ
+internal import Wire
+internal import ZeroMQ
 
 /// The proxy of some topics: an XSUB that takes everything from publishers, an XPUB that gives each
 /// subscriber what it wants, bridged to NATS for the topics under its prefixes.
@@ -13,11 +13,12 @@ public import ZeroMQ
 /// the stall timeout that subscriber loses alone, until it reads again.
 ///
 /// Like `BranchProxy` it is run by one thread, and what came from NATS never goes back there.
-public final class TopicProxy {
-    /// Where publishers connect, with the port that the system chose for `*`.
-    public let publishEndpoint: String
-    /// Where subscribers connect, with the port that the system chose for `*`.
-    public let subscribeEndpoint: String
+public final class TopicProxy: Node {
+    /// What it is to the orchestrator.
+    public static let role = "topics"
+    /// Where publishers (`publish`) and subscribers (`subscribe`) connect, with the ports that the
+    /// system chose for `*`; nothing beside a proxy of the user's own, where they connect to that.
+    public let endpoints: [String: String]
 
     let configuration: TopicConfiguration
     let clock: RunClock
@@ -56,37 +57,20 @@ public final class TopicProxy {
     ///
     /// - Parameters:
     ///   - configuration: The proxy.
-    ///   - context: Owns the sockets' I/O threads.
-    ///   - history: Where all that is dropped is recorded.
-    ///   - clock: The run's clock.
-    ///   - control: The control plane, where the proxy is a child of an orchestrator.
-    ///   - incarnation: How often the proxy was started.
-    ///   - log: Gets each line for the log.
+    ///   - surroundings: What it finds where it is started.
     /// - Throws: `RoutingError` when an endpoint cannot be bound.
-    public convenience init(
-        configuration: TopicConfiguration, context: Context, history: HistoryWriter? = nil,
-        clock: RunClock = RunClock(offset: 0), control: consuming ControlClient? = nil,
-        incarnation: UInt32 = 1, log: @escaping @Sendable (String) -> Void
+    public init(
+        _ configuration: TopicConfiguration, in surroundings: consuming Surroundings
     ) throws(RoutingError) {
-        let inbox = try threads { () throws(ThreadError) in try Inbox() }
-        try self.init(
-            configuration: configuration, context: context, history: history, clock: clock,
-            commands: CommandSource(control: control), incarnation: incarnation, inbox: inbox,
-            log: log)
-    }
-
-    init(
-        configuration: TopicConfiguration, context: Context, history: HistoryWriter?,
-        clock: RunClock, commands: consuming CommandSource, incarnation: UInt32, inbox: Inbox,
-        log: @escaping @Sendable (String) -> Void
-    ) throws(RoutingError) {
+        let (context, inbox) = (surroundings.context, surroundings.inbox)
+        let (clock, log) = (surroundings.clock, surroundings.log)
         self.configuration = configuration
         self.clock = clock
         self.log = log
         self.inbox = inbox
-        self.incarnation = incarnation
-        self.commands = commands
-        self.history = HistoryKeeper(history, log: log)
+        incarnation = surroundings.incarnation
+        history = HistoryKeeper(surroundings.history, log: log)
+        commands = surroundings.commands
         deadLetters = DeadLetters(name: configuration.name, clock: clock, log: log)
         let publishers = try zeroMQ { () throws(ZeroMQError) in
             try Self.inbound(configuration, in: context)
@@ -94,10 +78,9 @@ public final class TopicProxy {
         let subscribers = try zeroMQ { () throws(ZeroMQError) in
             try Self.outbound(configuration, in: context)
         }
-        publishEndpoint =
-            configuration.isBeside ? configuration.publishEndpoint : publishers.lastEndpoint
-        subscribeEndpoint =
-            configuration.isBeside ? configuration.subscribeEndpoint : subscribers.lastEndpoint
+        endpoints =
+            configuration.isBeside
+            ? [:] : ["publish": publishers.lastEndpoint, "subscribe": subscribers.lastEndpoint]
         self.publishers = publishers
         self.subscribers = subscribers
         bridge = try configuration.nats.map { url throws(RoutingError) in

@@ -38,11 +38,11 @@ struct Program {
         do throws(RoutingError) {
             switch role {
             case .branch:
-                try serve(environment, try BranchConfiguration(value))
+                try serve(environment, BranchProxy.self, try BranchConfiguration(value))
             case .topics:
-                try serve(environment, try TopicConfiguration(value))
+                try serve(environment, TopicProxy.self, try TopicConfiguration(value))
             case .bridge:
-                try serve(environment, try BridgeConfiguration(value))
+                try serve(environment, BranchBridge.self, try BridgeConfiguration(value))
             }
         } catch {
             if case .configuration(let reason) = error {
@@ -56,55 +56,23 @@ struct Program {
         case branch, topics, bridge
     }
 
-    private static func serve(
-        _ environment: ChildEnvironment, _ configuration: BranchConfiguration
+    private static func serve<Served: Node>(
+        _ environment: ChildEnvironment, _ type: Served.Type, _ configuration: Served.Configuration
     ) throws(RoutingError) {
         let signals = try catchSignals()
         let context = try environment.context()
-        let proxy = try BranchProxy(
-            configuration: configuration, context: context,
-            history: try environment.history(of: configuration.name), clock: environment.clock,
-            control: try environment.control(
-                role: "branch", name: configuration.name, in: context),
-            incarnation: environment.incarnation, log: log)
-        log("branch \(configuration.name) at \(proxy.endpoint)")
-        try proxy.announce()
-        try proxy.run(stop: signals)
-    }
-
-    private static func serve(
-        _ environment: ChildEnvironment, _ configuration: TopicConfiguration
-    ) throws(RoutingError) {
-        let signals = try catchSignals()
-        let context = try environment.context()
-        let proxy = try TopicProxy(
-            configuration: configuration, context: context,
-            history: try environment.history(of: configuration.name), clock: environment.clock,
-            control: try environment.control(
-                role: "topics", name: configuration.name, in: context),
-            incarnation: environment.incarnation, log: log)
-        log(
-            "topics \(configuration.name): publishers at \(proxy.publishEndpoint), "
-                + "subscribers at \(proxy.subscribeEndpoint)")
-        try proxy.announce()
-        try proxy.run(stop: signals)
-    }
-
-    private static func serve(
-        _ environment: ChildEnvironment, _ configuration: BridgeConfiguration
-    ) throws(RoutingError) {
-        let signals = try catchSignals()
-        let context = try environment.context()
-        let bridge = try BranchBridge(
-            configuration: configuration, context: context,
-            history: try environment.history(of: configuration.name), clock: environment.clock,
-            // It has the registry of its branch, as the branch's own proxy would.
-            control: try environment.control(
-                role: "branch", name: configuration.name, in: context),
-            incarnation: environment.incarnation, log: log)
-        log("bridge of \(configuration.branch) at \(configuration.router)")
-        try bridge.announce()
-        try bridge.run(stop: signals)
+        let node = try type.init(
+            configuration,
+            in: Surroundings(
+                context: context, history: try environment.history(of: configuration.name),
+                clock: environment.clock,
+                control: try environment.control(
+                    role: type.role, name: configuration.name, in: context),
+                incarnation: environment.incarnation, log: log))
+        let places = node.endpoints.sorted { $0.key < $1.key }.map { ", \($0.key) at \($0.value)" }
+        log("\(type.role) \(configuration.name)" + places.joined())
+        try node.announce()
+        try node.run(stop: signals)
     }
 
     /// Before any thread is made: all of them inherit what is blocked here.
