@@ -5,7 +5,8 @@ SHELL := /bin/bash
 
 PREFIX ?= /usr/local
 BIN := .build/release
-PROGRAMS := synmesh synmesh-node synmesh-guard synmesh-probe synmesh-photogrammetry
+PROGRAMS := synmesh synmesh-node synmesh-guard synmesh-probe synmesh-photogrammetry \
+	synmesh-thoughts
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12

@@ -43,6 +43,7 @@ let package = Package(
         .executable(name: "synmesh-guard", targets: ["synmesh-guard"]),
         .executable(name: "synmesh-probe", targets: ["synmesh-probe"]),
         .executable(name: "synmesh-photogrammetry", targets: ["synmesh-photogrammetry"]),
+        .executable(name: "synmesh-thoughts", targets: ["synmesh-thoughts"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -122,6 +123,7 @@ let package = Package(
             ["Routing", "Control", "Recording", "Wire", "JSON", "ZeroMQ", "CLinux"]),
         program("synmesh-guard", ["CLinux", "Supervision"]),
         module("PointClouds", ["CXXHash", "JSON"]),
+        module("Game24", ["JSON"]),
         program(
             "synmesh-probe",
             ["AgentRuntime", "Messaging", "Recording", "Threads", "Wire", "JSON", "ZeroMQ"],
@@ -130,6 +132,9 @@ let package = Package(
             "synmesh-photogrammetry",
             ["AgentRuntime", "Messaging", "PointClouds", "Wire", "JSON"],
             path: "agents/photogrammetry"),
+        program(
+            "synmesh-thoughts", ["AgentRuntime", "Game24", "Messaging", "Wire", "JSON"],
+            path: "agents/thoughts"),
 
         // Tests
         .target(
@@ -172,11 +177,12 @@ let package = Package(
                 "synmesh-probe", "synmesh-photogrammetry",
             ]),
         tests("PointClouds", ["JSON"], exclude: ["plyfile_report.py"]),
+        tests("Game24", ["JSON"]),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
                 "synmesh", "synmesh-node", "synmesh-guard", "synmesh-probe",
-                "synmesh-photogrammetry", "JSON",
+                "synmesh-photogrammetry", "synmesh-thoughts", "JSON",
             ],
             swiftSettings: settings),
     ]

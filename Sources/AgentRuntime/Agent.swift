@@ -24,6 +24,27 @@ public protocol Agent: AnyObject {
     /// - Throws: `LoadError` where the agent has none, or the order's arguments are wrong.
     func load(_ order: LoadOrder) throws(LoadError) -> any Load
 
+    /// Whether the agent still works on what its loads told it.
+    ///
+    /// A load is over once all of it is sent and the agent is not busy.
+    var isBusy: Bool { get }
+
+    /// When `wake` is to be called next, by the run's clock; nil is never.
+    var due: UInt64? { get }
+
+    /// Does what is due.
+    ///
+    /// Not while the agent is being drained, nor while nothing can be sent: then it is overdue.
+    ///
+    /// - Throws: As `handle` does.
+    func wake(_ outbox: Outbox) throws(MessagingError)
+
+    /// A subscription that the agent asked its outbox for holds: nothing published from now on is
+    /// missed.
+    ///
+    /// - Throws: As `handle` does.
+    func subscribed(to topic: String, _ outbox: Outbox) throws(MessagingError)
+
     /// What the agent has found out, the answer to the command `result`.
     func result() -> Value
 
@@ -42,6 +63,18 @@ extension Agent {
     public func load(_ order: LoadOrder) throws(LoadError) -> any Load {
         throw LoadError("this kind of agent sends no load")
     }
+
+    /// Never.
+    public var isBusy: Bool { false }
+
+    /// Never.
+    public var due: UInt64? { nil }
+
+    /// Nothing.
+    public func wake(_ outbox: Outbox) throws(MessagingError) {}
+
+    /// Nothing.
+    public func subscribed(to topic: String, _ outbox: Outbox) throws(MessagingError) {}
 
     /// Nothing.
     public func state() -> Value { .null }
@@ -111,6 +144,9 @@ public protocol Load: AnyObject {
     /// Where the messages go.
     var destinations: [Address] { get }
 
+    /// Whether the agent takes the next message now; what is due waits until it does.
+    var isReady: Bool { get }
+
     /// Sends message number `index` to one of the destinations.
     ///
     /// The content follows from the seed, the agent's name and `index` alone: a load that goes on in
@@ -137,6 +173,11 @@ extension SharedLoad {
     ) throws(MessagingError) {
         _ = try send(index, to: [destination], outbox)
     }
+}
+
+extension Load {
+    /// Always.
+    public var isReady: Bool { true }
 }
 
 /// Why a load cannot be sent.

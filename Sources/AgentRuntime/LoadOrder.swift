@@ -77,10 +77,11 @@ struct LoadSchedule {
         return began + UInt64(Double(done) / rate * 1e9)
     }
 
+    /// When the load ends in any case.
+    var end: UInt64 { order.duration.map { began + $0 } ?? .max }
+
     /// When something is to be done next: a message, or the end.
-    var deadline: UInt64 {
-        min(nextDue, order.duration.map { began + $0 } ?? .max)
-    }
+    var deadline: UInt64 { min(nextDue, end) }
 
     mutating func advance() { done += 1 }
 

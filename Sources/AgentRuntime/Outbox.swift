@@ -19,6 +19,14 @@ public final class Outbox {
     private var failuresLogged = 0
     /// Envelopes that could not be sent.
     public private(set) var failed: UInt64 = 0
+    /// What the agent asked to hear, or to hear no more, and has not been done yet.
+    private(set) var wishes: [Wish] = []
+
+    /// A subscription that is to begin or to end.
+    struct Wish: Hashable {
+        let topic: String
+        let isWanted: Bool
+    }
 
     init(client: AgentClient, transport: any AgentTransport) {
         self.client = client
@@ -175,6 +183,32 @@ public final class Outbox {
         if failuresLogged <= 20 || failuresLogged.isMultiple(of: 1_000) {
             Output.log("\(error) (failure \(failuresLogged))")
         }
+    }
+
+    /// The time, by the run's clock.
+    public var now: UInt64 { client.clock.now }
+
+    /// Subscribes to a topic, and to all below it, once the agent is done with what it does now.
+    ///
+    /// `Agent.subscribed` says that it holds. An agent that is being drained does not subscribe any
+    /// more; its next incarnation does so first of all.
+    public func subscribe(to topic: String) {
+        wishes.append(Wish(topic: topic, isWanted: true))
+    }
+
+    /// Ends a subscription once the agent is done with what it does now; what has arrived until then
+    /// is still handled.
+    ///
+    /// What was published shortly before and is on its way is lost: end it when nothing is.
+    public func unsubscribe(from topic: String) {
+        wishes.append(Wish(topic: topic, isWanted: false))
+    }
+
+    func wish(_ wishes: [Wish]) { self.wishes += wishes }
+
+    func takeWishes() -> [Wish] {
+        defer { wishes.removeAll() }
+        return wishes
     }
 
     /// Writes a line to the agent's log.

@@ -96,7 +96,7 @@ extension Runtime {
 
     private var status: Value {
         var members = client.counters.json.object ?? [:]
-        members["loading"] = .bool(!loads.isEmpty)
+        members["loading"] = .bool(!loads.isEmpty || agent.isBusy)
         members["subscriptions"] = .array(client.subscriptions.sorted().map(Value.string))
         members["transport"] = .string(environment.transport.rawValue)
         members["failed"] = Value(outbox.failed)
@@ -142,6 +142,10 @@ extension Runtime {
         )
         var state = client.state.object ?? [:]
         state["agent"] = agent.state()
+        state["wishes"] = .array(
+            outbox.takeWishes().map { wish in
+                ["topic": .string(wish.topic), "wanted": .bool(wish.isWanted)]
+            })
         answer(
             command,
             [

@@ -65,6 +65,7 @@ final class Runtime {
             if let state { agent.restore(state["agent"] ?? .null, outbox) }
             let former = state?["subscriptions"]?.array?.compactMap(\.string) ?? []
             for topic in Set(topics).union(former).sorted() { try client.subscribe(to: topic) }
+            outbox.wish(Runtime.wishes(state))
         } catch {
             throw AgentFailure(.unreachable, error.description)
         }
@@ -109,6 +110,16 @@ final class Runtime {
             return try Value(parsing: bytes)
         } catch {
             throw AgentFailure(.environment, "SYNMESH_STATE '\(path)': \(error.description)")
+        }
+    }
+
+    /// What the former incarnation was asked to hear and had no time for.
+    private static func wishes(_ state: Value?) -> [Outbox.Wish] {
+        (state?["wishes"]?.array ?? []).compactMap { wish in
+            guard let topic = wish["topic"]?.string, let isWanted = wish["wanted"]?.bool else {
+                return nil
+            }
+            return Outbox.Wish(topic: topic, isWanted: isWanted)
         }
     }
 
@@ -171,11 +182,14 @@ final class Runtime {
         if isOpen {
             try sendDue()
             try receiveTurn()
+            try subscribeAsWished()
+            try wakeAgent()
         }
         finishLoads()
         guard isOpen else { return try rest(Self.lookAgain, also: roomItems()) }
         let now = environment.clock.now
-        let next = loads.map(\.schedule.deadline).min() ?? .max
+        let open = loads.filter { !$0.schedule.isFinished(at: now) }
+        let next = min(open.map(\.deadline).min() ?? .max, agent.due ?? .max)
         let wait: Duration =
             next <= now ? .zero : .nanoseconds(Int64(min(next - now, 1_000_000_000)))
         var items = [control.pollItem, .fileDescriptor(termination.descriptor)]
@@ -208,6 +222,30 @@ final class Runtime {
         }
     }
 
+    private func subscribeAsWished() throws(MessagingError) {
+        for wish in outbox.takeWishes() {
+            do throws(MessagingError) {
+                if wish.isWanted {
+                    try client.subscribe(to: wish.topic)
+                    try agent.subscribed(to: wish.topic, outbox)
+                } else {
+                    try client.unsubscribe(from: wish.topic)
+                }
+            } catch {
+                try forgive(error)
+            }
+        }
+    }
+
+    private func wakeAgent() throws(MessagingError) {
+        guard let due = agent.due, due <= environment.clock.now else { return }
+        do throws(MessagingError) {
+            try agent.wake(outbox)
+        } catch {
+            try forgive(error)
+        }
+    }
+
     func handle(_ envelope: Envelope) throws(MessagingError) {
         guard envelope.kind == .content else { return }
         do throws(MessagingError) {
@@ -223,7 +261,7 @@ final class Runtime {
             for _ in 0..<Self.messagesPerTurn {
                 let now = environment.clock.now
                 guard !load.schedule.isFinished(at: now), load.schedule.nextDue <= now,
-                    now < end, outbox.isConnected
+                    load.body.isReady, now < end, outbox.isConnected
                 else { break }
                 try send(load)
                 // One attempt a turn, until there is room.
@@ -273,6 +311,7 @@ final class Runtime {
 
     private func finishLoads() {
         let now = environment.clock.now
+        guard !agent.isBusy else { return }
         for load in loads where load.schedule.isFinished(at: now) { report(load, "finished") }
         loads.removeAll { $0.schedule.isFinished(at: now) }
     }
@@ -311,6 +350,9 @@ final class ActiveLoad {
         self.body = body
         self.schedule = schedule
     }
+
+    /// When time alone gives something to do: a message, or the end.
+    var deadline: UInt64 { body.isReady ? schedule.deadline : schedule.end }
 }
 
 /// Makes an attempt to reach something, and says what it was where it fails.

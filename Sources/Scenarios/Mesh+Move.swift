@@ -99,10 +99,13 @@ extension Mesh {
         return Move(report: report, isDone: failure == nil)
     }
 
-    /// What the agent says that it is subscribed to; where it cannot say, what its entry does.
+    /// What the agent says that it is subscribed to, and what its entry lets it subscribe to later.
+    ///
+    /// It may do so until it has drained; what it then does not want, it does not hand out.
     private func subscriptions(of agent: Agent) async -> [String] {
         let status = try? await command("status", to: agent.name)
-        return status?["subscriptions"]?.array?.compactMap(\.string) ?? agent.subscribedTopics
+        let current = status?["subscriptions"]?.array?.compactMap(\.string) ?? []
+        return Set(current).union(agent.subscribedTopics).sorted()
     }
 
     private func proxies(of topics: [String]) -> [TopicProxy] {

@@ -47,6 +47,8 @@ public struct AgentKind: Sendable {
         case duration
         case flag
         case text
+        /// Texts, or one.
+        case texts
         /// A file, by its path from the topology's folder.
         case file
         case choice([String])
@@ -87,6 +89,7 @@ extension AgentKind {
                 Setting("to", .agents),
                 Setting("topics", .publishedTopics),
             ]),
+        coordinator, proposer, evaluator, observer,
     ]
 
     /// The setting `threshold` where it is not given.
@@ -111,7 +114,7 @@ extension AgentKind {
             Setting("lane", .choice(["primary", "shadow"])),
         ]))
 
-    private init(
+    init(
         _ name: String, executable: String, settings: [Setting], exclusive: [[String]] = []
     ) {
         self.name = name

@@ -57,6 +57,7 @@ struct SettingsReader {
         case .duration: return Reading<Duration>.duration().map { .double($0 / .seconds(1)) }
         case .flag: return Reading<Bool>.bool.map { .bool($0) }
         case .text: return Reading<String>.string.map { .string($0) }
+        case .texts: return Reading<[String]>.listOrOne(of: .string).map { Self.list($0) }
         case .file: return file
         case .choice(let words):
             return Reading<String>.enumeration("value", among: words).map { .string($0) }
