@@ -182,7 +182,7 @@ let package = Package(
             name: "EndToEndTests",
             dependencies: [
                 "synmesh", "synmesh-node", "synmesh-guard", "synmesh-probe",
-                "synmesh-photogrammetry", "synmesh-thoughts", "JSON",
+                "synmesh-photogrammetry", "synmesh-thoughts", "Game24", "JSON",
             ],
             swiftSettings: settings),
     ]

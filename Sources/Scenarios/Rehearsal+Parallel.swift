@@ -114,6 +114,7 @@ extension Rehearsal {
         }
         var doubts: [StepVerdict] = []
         for mesh in sides {
+            results.append(("\(step.action.kind) \(mesh.place.label)", await mesh.results()))
             if let breakage = await mesh.breakage { failures.append(breakage) }
             doubts += await end(mesh)
         }
