@@ -30,6 +30,8 @@ public struct AgentEnvironment: Hashable, Sendable {
     public let branch: String?
     /// The NATS server; there where `transport` is `nats`.
     public let nats: String?
+    /// The agents that speak only the seed's wire, where their branches number what they send.
+    public let seedAgents: Set<String>?
     /// The topic proxies of the mesh.
     public let topicProxies: [TopicProxyEndpoints]
     /// The shared-memory pools of the mesh.
@@ -60,6 +62,7 @@ public struct AgentEnvironment: Hashable, Sendable {
         nats =
             transport == .nats
             ? reader.text("SYNMESH_NATS_URL") : reader.optional("SYNMESH_NATS_URL")
+        seedAgents = reader.names("SYNMESH_SEED_AGENTS")
         topicProxies = reader.topicProxies("SYNMESH_TOPIC_PROXIES")
         pools = reader.pools("SYNMESH_POOLS")
         settings = reader.settings("SYNMESH_SETTINGS")
@@ -115,6 +118,16 @@ private struct VariableReader {
                     + "\(range.upperBound)")
         }
         return range.lowerBound
+    }
+
+    mutating func names(_ key: String) -> Set<String>? {
+        guard let text = optional(key) else { return nil }
+        let names = (try? Value(parsing: Array(text.utf8)))?.array?.map(\.string)
+        guard let names, !names.contains(nil) else {
+            problems.append("\(key) is no JSON array of names")
+            return nil
+        }
+        return Set(names.compactMap(\.self))
     }
 
     mutating func transport(_ key: String) -> Transport {

@@ -140,7 +140,9 @@ final class Runtime {
                     branch: environment.branch ?? "", topicProxies: environment.topicProxies),
                 clock: environment.clock, in: context)
         case .nats:
-            try NATSTransport(agent: environment.name, url: environment.nats ?? "")
+            try NATSTransport(
+                agent: environment.name, url: environment.nats ?? "",
+                seedAgents: environment.seedAgents)
         }
     }
 

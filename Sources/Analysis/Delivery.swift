@@ -11,6 +11,11 @@ public struct DeliveryScope: Sendable, Hashable {
     /// Agents known to record, beside those whose history is there: an agent whose file is missing
     /// altogether is still expected to have received what was sent to it.
     public var observed: Set<String> = []
+    /// What agents that keep no history are to answer, by their names.
+    public var promises: [String: [Promise]] = [:]
+    /// Whether an agent that keeps no history was on NATS: then a part of the mesh that records for
+    /// it must have seen everything.
+    public var isWatching = false
     /// Whether everything in flight had the time to arrive.
     ///
     /// If not, what is missing behind the last delivered envelope of a flow is pending, not lost.
@@ -25,6 +30,27 @@ public struct DeliveryScope: Sendable, Hashable {
     public init(window: ClosedRange<UInt64>? = nil, faults: [FaultWindow] = []) {
         self.window = window
         self.faults = faults
+    }
+}
+
+/// That each message of one type is answered by one of another, to its sender.
+///
+/// What an agent that keeps no history did with what it was handed, nobody sees: that it answered is
+/// the proof that it read it.
+public struct Promise: Sendable, Hashable {
+    /// The type of what is asked.
+    public let request: String
+    /// The type of what is answered.
+    public let answer: String
+    /// The member of both contents that is the same in a request and its answer; `nil`: the whole
+    /// content is.
+    public let key: String?
+
+    /// Names what is promised.
+    public init(request: String, answer: String, key: String? = nil) {
+        self.request = request
+        self.answer = answer
+        self.key = key
     }
 }
 

@@ -13,7 +13,7 @@ struct DeliveryCheck {
     }
 
     /// One receiver of one stream.
-    private struct Leg {
+    struct Leg {
         let stream: StreamKey
         let receiver: String
         /// `nil` for an agent's own flow, which is always owed.
@@ -30,11 +30,11 @@ struct DeliveryCheck {
     /// to NATS: its receiver numbers it, so there is nothing to hold the numbers against.
     private static let stampedByReceiver: UInt32 = 0
 
-    private let index: DeliveryIndex
-    private let histories: [History]
-    private let scope: DeliveryScope
+    let index: DeliveryIndex
+    let histories: [History]
+    let scope: DeliveryScope
     private let faults: [FaultWindow]
-    private var report = DeliveryReport()
+    var report = DeliveryReport()
     private var collector: FindingCollector
 
     init(index: DeliveryIndex, histories: [History], scope: DeliveryScope) {
@@ -91,21 +91,22 @@ struct DeliveryCheck {
                 check(leg, sent: sent, delivered: entries.deliveries[receiver] ?? [])
             }
         }
+        checkPromises()
         report.findings = collector.findings
         report.findingsOmitted = collector.omitted
         return report
     }
 
-    private func isInWindow(_ time: UInt64) -> Bool { scope.window?.contains(time) ?? true }
+    func isInWindow(_ time: UInt64) -> Bool { scope.window?.contains(time) ?? true }
 
-    private func record(at place: Place) -> HistoryRecord {
+    func record(at place: Place) -> HistoryRecord {
         histories[place.history].records[place.record]
     }
 
     /// What was sent, by sequence.
     ///
     /// An identity that stands for two contents is no identity: that is noted.
-    private mutating func uniqueSent(_ entries: [SentEntry], of key: StreamKey) -> [SentEntry] {
+    mutating func uniqueSent(_ entries: [SentEntry], of key: StreamKey) -> [SentEntry] {
         var unique: [SentEntry] = []
         unique.reserveCapacity(entries.count)
         for entry in sortedIfNeeded(entries, by: { $0.sequence < $1.sequence }) {
@@ -351,7 +352,7 @@ struct DeliveryCheck {
         }
     }
 
-    private mutating func deviate(
+    mutating func deviate(
         _ deviation: Deviation, _ count: Int, _ identity: Identity, _ leg: Leg,
         _ life: ClosedRange<UInt64>, by process: String? = nil, reason: @autoclosure () -> String
     ) {
@@ -360,7 +361,7 @@ struct DeliveryCheck {
 
     /// Counts a deviation; `detail` is asked only where the finding is kept, for looking up where
     /// two contents differ takes longer than to see that they do.
-    private mutating func deviate(
+    mutating func deviate(
         _ deviation: Deviation, _ count: Int, _ identity: Identity, _ leg: Leg,
         _ life: ClosedRange<UInt64>, by process: String? = nil,
         detail: () -> (path: String?, reason: String)

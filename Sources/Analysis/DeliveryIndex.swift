@@ -106,7 +106,7 @@ struct DeliveryIndex {
             addRecords(of: history, at: index, proxies: scope.proxies)
             notes += history.notes.map { "\(history.process): \($0)" }
         }
-        addAnnotations(of: histories)
+        addAnnotations(of: histories, isWatching: scope.isWatching)
     }
 
     private mutating func addRecords(
@@ -138,7 +138,7 @@ struct DeliveryIndex {
         }
     }
 
-    private mutating func addAnnotations(of histories: [History]) {
+    private mutating func addAnnotations(of histories: [History], isWatching: Bool) {
         var unreadable: [Unreadable: (count: Int, reason: String)] = [:]
         var changes: [(agent: String, topic: String, at: UInt64, holds: Bool)] = []
         for annotation in histories.lazy.flatMap(\.annotations) {
@@ -169,6 +169,9 @@ struct DeliveryIndex {
             case .unreadable(let count, let from, let reason, let by, _):
                 let key = Unreadable(from: from, by: by)
                 unreadable[key, default: (0, reason)].count += count
+            case .blind(let reason, let by, _):
+                // Without anybody to record for, nothing was missed.
+                if isWatching { notes.append("\(by): \(reason)") }
             case .cause, .note: break
             }
         }

@@ -1,4 +1,5 @@
 public import Recording
+internal import Wire
 
 /// How long envelopes were under way on one transport.
 public struct Percentiles: Sendable, Hashable {
@@ -47,14 +48,23 @@ public struct Latency: Sendable, Hashable {
     /// Measures what was delivered: from sending until the receiver recorded it.
     ///
     /// Only what was sent within the window counts (`nil`: all), and only in the lane (`nil`: both,
-    /// as the comparison of a dual run's two transports needs).
+    /// as the comparison of a dual run's two transports needs). What a proxy recorded for an agent,
+    /// as sent or as delivered, does not: it saw a part of the way only.
     public static func measure(
-        _ histories: [History], window: ClosedRange<UInt64>? = nil, lane: Lane? = nil
+        _ histories: [History], window: ClosedRange<UInt64>? = nil, lane: Lane? = nil,
+        proxies: Set<String> = []
     ) -> Latency {
+        var partial: Set<StreamKey> = []
+        for history in histories where proxies.contains(history.process) {
+            for record in history.records where record.direction == .sent {
+                partial.insert(record.identity.stream)
+            }
+        }
         var samples: [String: [UInt64]] = [:]
         for record in histories.lazy.flatMap(\.records)
         where record.direction == .delivered && (lane == nil || record.lane == lane)
             && window?.contains(record.sent) ?? true
+            && !proxies.contains(record.agent) && !partial.contains(record.identity.stream)
         {
             let duration = record.observed > record.sent ? record.observed - record.sent : 0
             samples[record.transport, default: []].append(duration)

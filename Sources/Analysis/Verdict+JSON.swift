@@ -29,7 +29,9 @@ extension Verdict {
             ("moves", .array(moves.map(\.json))),
             ("rollback_ms", rollbackMilliseconds.map { Value($0) }),
             ("faults", .array(faults.map(\.json))),
-            ("pools", pools.isEmpty ? nil : .array(pools.map(\.json))), ("leaks", leaks.json),
+            ("pools", pools.isEmpty ? nil : .array(pools.map(\.json))),
+            ("observed", observed.isEmpty ? nil : .array(observed.map(\.json))),
+            ("leaks", leaks.json),
             ("findings", .array(findings.map(\.json))))
     }
 }
@@ -121,6 +123,14 @@ extension PoolReport {
             ("loans", Value(loans)), ("reads", Value(reads)), ("expired", Value(expired)),
             ("unread", Value(unread)), ("reclaimed", Value(reclaimed)),
             ("corrupted", Value(corrupted)), ("refused", Value(refused)))
+    }
+}
+
+extension ObservedAgent {
+    var json: Value {
+        object(
+            ("agent", .string(agent)), ("at", .object(places.mapValues { .string($0) })),
+            ("answers", .array(answers.map { .string($0) })), ("limits", .string(limits)))
     }
 }
 

@@ -104,6 +104,7 @@ extension Verdict {
         moves = try fields.list("moves", MoveReport.read)
         faults = try fields.list("faults", FaultReport.read)
         pools = try fields.list("pools", PoolReport.read)
+        observed = try fields.list("observed", ObservedAgent.read)
         if let leaks = try fields.object("leaks") { self.leaks = try Leaks.read(leaks) }
         findings = try fields.list("findings", Finding.read)
     }
@@ -237,5 +238,15 @@ extension Finding {
         finding.incarnation = fields.value["incarnation"]?.integer.flatMap { UInt32(exactly: $0) }
         finding.sequence = fields.value["sequence"]?.integer.flatMap { UInt64(exactly: $0) }
         return finding
+    }
+}
+
+extension ObservedAgent {
+    fileprivate static func read(_ fields: Fields) throws(VerdictError) -> ObservedAgent {
+        ObservedAgent(
+            agent: try fields.string("agent"),
+            places: (fields.value["at"]?.object ?? [:]).compactMapValues(\.string),
+            answers: (fields.value["answers"]?.array ?? []).compactMap(\.string),
+            limits: try fields.string("limits"))
     }
 }

@@ -106,6 +106,26 @@ public struct FaultReport: Sendable, Hashable {
     }
 }
 
+/// An agent that keeps no history: who recorded for it, and what that means.
+public struct ObservedAgent: Sendable, Hashable {
+    /// The agent.
+    public var agent: String
+    /// Where its messages were seen, by the transport that it was on.
+    public var places: [String: String]
+    /// What it is to answer: `ping -> echo`.
+    public var answers: [String]
+    /// What cannot be seen there, in one sentence.
+    public var limits: String
+
+    /// Describes an agent.
+    public init(agent: String, places: [String: String], answers: [String], limits: String) {
+        self.agent = agent
+        self.places = places
+        self.answers = answers
+        self.limits = limits
+    }
+}
+
 /// What the run left behind.
 public struct Leaks: Sendable, Hashable {
     /// Processes still alive.
@@ -181,6 +201,8 @@ public struct Verdict: Sendable, Hashable {
     public var faults: [FaultReport] = []
     /// The shared-memory pools.
     public var pools: [PoolReport] = []
+    /// The agents that keep no history.
+    public var observed: [ObservedAgent] = []
     /// What was left behind.
     public var leaks = Leaks()
     /// What was found, first the gravest.

@@ -16,6 +16,7 @@ public final class NATSTransport: AgentTransport {
     private let agent: String
     private let connection: Connection
     private let shadowRun: String?
+    private let seedAgents: Set<String>?
     private let inbox: NATSInbox
     private let flushTimeout: Duration
     private var inboxReader: NATSReader
@@ -41,14 +42,18 @@ public final class NATSTransport: AgentTransport {
     ///   - agent: The agent's name.
     ///   - url: The server.
     ///   - shadowRun: The run whose shadow subjects are to be used instead of the agents' own.
+    ///   - seedAgents: The agents that speak only the seed's wire, where branches translate for them
+    ///     and number what they send: then what has no identity is not taken from them directly.
     ///   - flushTimeout: The longest that the server may take to confirm a subscription.
     /// - Throws: `MessagingError` with the library's reason.
     public init(
-        agent: String, url: String, shadowRun: String? = nil, flushTimeout: Duration = .seconds(2)
+        agent: String, url: String, shadowRun: String? = nil, seedAgents: Set<String>? = nil,
+        flushTimeout: Duration = .seconds(2)
     ) throws(MessagingError) {
         let attempt = MessagingError.Attempt.attach(url)
         self.agent = agent
         self.shadowRun = shadowRun
+        self.seedAgents = seedAgents
         self.flushTimeout = flushTimeout
         self.inbox = try NATSInbox()
         let suffix = shadowRun == nil ? "" : " (shadow)"
@@ -75,6 +80,13 @@ public final class NATSTransport: AgentTransport {
         run.map { Subject.shadow(subject, run: $0) } ?? subject
     }
 
+    private func subject(of envelope: Envelope) -> String {
+        if case .agent(let name) = envelope.destination, seedAgents?.contains(name) == true {
+            return Subject.translated(to: name, type: envelope.type)
+        }
+        return Self.subject(Subject.of(envelope), shadowRun)
+    }
+
     /// More than the server's `max_payload`, headers included.
     public func refusal(of envelope: Envelope) -> MessagingError.Reason? {
         // An envelope that has no sequence yet gets headers a few digits longer.
@@ -93,8 +105,7 @@ public final class NATSTransport: AgentTransport {
         }
         do throws(NATSError) {
             try connection.publish(
-                Self.subject(Subject.of(envelope), shadowRun), headers: envelope.headers,
-                content: envelope.content)
+                subject(of: envelope), headers: envelope.headers, content: envelope.content)
             return true
         } catch {
             switch error.code {
@@ -113,15 +124,19 @@ public final class NATSTransport: AgentTransport {
     public func receive() throws(MessagingError) -> Inbound? {
         if let ticket = confirmed.popLast() { return .confirmed(ticket: ticket) }
         if fetched.isEmpty { fetched = inbox.takeAll() }
-        if let message = fetched.popFirst() { return decode(message) }
+        while let message = fetched.popFirst() {
+            if let inbound = decode(message) { return inbound }
+        }
         let lost = inbox.takeLost()
         return lost > 0
             ? .malformed("NATS: \(lost) messages lost, too many waited or their subscription broke")
             : nil
     }
 
-    private func decode(_ message: Message) -> Inbound {
+    private func decode(_ message: Message) -> Inbound? {
         guard message.header("ce-specversion") != nil else {
+            // It comes again, from the agent's branch, which gives it its identity.
+            guard seedAgents == nil else { return nil }
             guard shadowRun == nil, let seed = try? SeedMessage(parsing: message.content) else {
                 return .malformed("\(message.subject): neither ce- headers nor a seed message")
             }

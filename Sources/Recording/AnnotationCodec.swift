@@ -62,6 +62,10 @@ extension Annotation {
             text.append("from", from)
             text.append("reason", reason)
             text.append("by", by)
+        case .blind(let reason, let by, let at):
+            text.begin("blind", at: at)
+            text.append("reason", reason)
+            text.append("by", by)
         case .note(let note, let at):
             text.begin("note", at: at)
             text.append("text", note)
@@ -117,6 +121,11 @@ extension Annotation {
                 let by = value["by"]?.string
             else { return nil }
             self = .unreadable(count: count, from: from, reason: reason, by: by, at: at)
+        case "blind":
+            guard let reason = value["reason"]?.string, let by = value["by"]?.string else {
+                return nil
+            }
+            self = .blind(reason: reason, by: by, at: at)
         case "note":
             guard let text = value["text"]?.string else { return nil }
             self = .note(text, at: at)

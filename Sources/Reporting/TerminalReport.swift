@@ -29,7 +29,7 @@ public struct TerminalReport: Sendable {
         let page = Page(ink: Ink(hasColour: colour), width: max(40, width))
         let sections = [
             steps(page), delivery(page), comparison(page), latency(page), moves(page),
-            faults(page), pools(page), findings(page), ending(page),
+            faults(page), pools(page), observed(page), findings(page), ending(page),
         ]
         let shown = [head(page)] + sections.filter { !$0.isEmpty }
         return shown.map { $0.joined(separator: "\n") }.joined(separator: "\n\n") + "\n"
@@ -219,6 +219,27 @@ public struct TerminalReport: Sendable {
             ])
         }
         return page.section("Shared memory", table)
+    }
+
+    private func observed(_ page: Page) -> [String] {
+        guard !verdict.observed.isEmpty else { return [] }
+        var table = Table([.left, .left, .left])
+        for agent in verdict.observed {
+            let places = agent.places.sorted { $0.key > $1.key }
+            for (index, place) in places.enumerated() {
+                table.add([
+                    .init(index == 0 ? agent.agent : ""), .init(place.key),
+                    .init("observed at the \(place.value)"),
+                ])
+            }
+        }
+        var lines = page.section("Agents without a history", table)
+        lines.append("  Delivered means: handed to their socket.")
+        for agent in verdict.observed {
+            lines += Text.wrapped("\(agent.agent): \(agent.limits)", width: page.width - 2)
+                .map { "  " + $0 }
+        }
+        return lines
     }
 
     private func findings(_ page: Page) -> [String] {

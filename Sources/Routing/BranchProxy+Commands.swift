@@ -89,7 +89,7 @@ extension BranchProxy: Pending {
                     "wire": .string(peer.wire.rawValue), "attached": .bool(peer.wasAttached),
                     "reachable": .bool(peer.wasAttached && peer.isReachable),
                     "incarnation": Value(peer.incarnation),
-                    "queued": Value(peer.outlet.count),
+                    "queued": Value(peer.outlet.count), "handed": Value(peer.handed),
                     "held": peer.held.map { Value($0.parcels.count) } ?? nil,
                     "credit": peer.outlet.credit.map { Value($0) } ?? nil,
                 ]

@@ -7,6 +7,9 @@ extension BranchProxy {
     /// Begins a move: from now on everything for the agent waits here, and the agent is told where
     /// what came before ends.
     ///
+    /// Who speaks only the seed's wire cannot tell copies apart: what it has from NATS itself must
+    /// not be held too.
+    ///
     /// - Parameters:
     ///   - peer: The agent.
     ///   - number: Which hold this is; the marker says it, so that no earlier one is taken for it.
@@ -14,6 +17,21 @@ extension BranchProxy {
     /// - Throws: `RoutingError` when a socket fails.
     func hold(_ peer: Peer, number: UInt64?, for asker: Asker) throws(RoutingError) {
         guard !peer.isReleasing else { return refuse(asker, "a release is under way") }
+        guard peer.wire == .json, peer.transport == .nats, peer.held == nil else {
+            return try beginHold(of: peer, number: number, for: asker)
+        }
+        catchUp(with: peer) { [self] _ in
+            do throws(RoutingError) {
+                try beginHold(of: peer, number: number, for: asker)
+            } catch {
+                log("ROUTING: \(error)")
+            }
+        }
+    }
+
+    private func beginHold(
+        of peer: Peer, number: UInt64?, for asker: Asker
+    ) throws(RoutingError) {
         if peer.held == nil {
             var held = ParcelQueue(limits: limits)
             // What NATS has not taken is better kept than left to a server that may be gone.
@@ -59,7 +77,7 @@ extension BranchProxy {
 
     private func flip(_ peer: Peer, to transport: Transport, epoch: UInt64) {
         log("ROUTE: \(peer.name) on \(transport.rawValue), epoch \(epoch)")
-        if peer.epoch != epoch { peer.foreignSequences = [:] }
+        if peer.epoch != epoch { peer.handed = 0 }
         peer.transport = transport
         peer.epoch = epoch
         peer.isReleasing = false
@@ -113,6 +131,7 @@ extension BranchProxy {
             bridge.flush(token: token)
         }
         guard peer.isListening else { return proceed(true) }
+        guard !isWatching(peer) else { return catchUp(with: peer, proceed) }
         peer.isListening = false
         bridge.drain(tag: peer.name, token: pending.add(proceed))
     }

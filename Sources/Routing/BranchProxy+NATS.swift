@@ -8,8 +8,45 @@ extension BranchProxy {
         guard let bridge else { return finish(false) }
         guard !peer.isListening else { return finish(true) }
         peer.isListening = true
-        bridge.subscribe(
-            tag: peer.name, to: [Subject.inbox(of: peer.name)], token: pending.add(finish))
+        whenAll(tags(of: peer), finish) { tag, token in
+            let isTranslation = tag != peer.name
+            bridge.subscribe(
+                tag: tag,
+                to: [
+                    isTranslation
+                        ? Subject.translations(for: peer.name) : Subject.inbox(of: peer.name)
+                ], token: token)
+        }
+    }
+
+    /// Whether the bridge stays subscribed although the agent is on NATS itself.
+    func isWatching(_ peer: Peer) -> Bool { configuration.isTapping || peer.wire == .json }
+
+    /// Done when all that the server had for an agent until now has been handled.
+    func catchUp(with peer: Peer, _ finish: @escaping (Bool) -> Void) {
+        guard let bridge, bridge.isConnected else { return finish(false) }
+        whenAll(tags(of: peer), finish) { tag, token in bridge.catchUp(tag: tag, token: token) }
+    }
+
+    /// The subscriptions for an agent.
+    private func tags(of peer: Peer) -> [String] {
+        peer.wire == .json ? [peer.name, Self.translationPrefix + peer.name] : [peer.name]
+    }
+
+    /// Marks, before a name, the subscription to what its branch is to translate.
+    static let translationPrefix = "_seed:"
+
+    private func whenAll(
+        _ tags: [String], _ finish: @escaping (Bool) -> Void,
+        _ begin: (_ tag: String, _ token: UInt64) -> Void
+    ) {
+        let wait = Countdown(tags.count)
+        for tag in tags {
+            let token = pending.add { isDone in
+                if let isAllDone = wait.end(isDone) { finish(isAllDone) }
+            }
+            begin(tag, token)
+        }
     }
 
     /// Hands a parcel to the bridge.
@@ -44,7 +81,8 @@ extension BranchProxy {
         envelope.hops += 1
         return Publication(
             subject: "agent.\(peer.name).\(envelope.type)", envelope: envelope,
-            plain: peer.wire == .json ? parcel.seedBytes : nil, parcel: parcel, agent: peer.name)
+            plain: peer.wire == .json ? parcel.seedBytes : nil, parcel: parcel, agent: peer.name,
+            isRecorded: !peer.keepsHistory && parcel.takesCredit)
     }
 
     /// Tells an agent on NATS what will never come.
@@ -68,8 +106,10 @@ extension BranchProxy {
             deadLetters.addUnreadable(
                 "\(reason), for '\(tag)' from NATS", from: "", history: history)
         case .done(let token, let isDone): complete(token, isDone)
-        case .published(let publication):
-            history.record(publication.envelope, .delivered, transport: .nats)
+        case .published(let publication): recordHanded(publication)
+        case .blind(let reason):
+            guard configuration.isTapping else { return }
+            history.annotate(.blind(reason: reason, by: configuration.name, at: clock.now))
         case .oversize(let publication): reportOversize(publication)
         case .connected(let isConnected):
             log(isConnected ? "NATS: connected" : "NATS: not connected")
@@ -81,16 +121,24 @@ extension BranchProxy {
     }
 
     private func receive(_ envelope: Envelope, for tag: String) throws(RoutingError) {
-        guard let peer = peers[Array(tag.utf8)] else { return }
-        if case .agent(let name) = envelope.destination, name != tag {
+        let isTranslation = tag.hasPrefix(Self.translationPrefix)
+        let name = isTranslation ? String(tag.dropFirst(Self.translationPrefix.count)) : tag
+        guard let peer = peers[Array(name.utf8)] else { return }
+        if case .agent(let destination) = envelope.destination, destination != name {
             return deadLetters.addUnreadable(
-                "addressed to '\(name)' on the subject of '\(tag)'",
+                "addressed to '\(destination)' on the subject of '\(name)'",
                 from: String(envelope.source.prefix(80)), history: history)
         }
         guard envelope.kind.isForAgents else {
             return deadLetters.addUnreadable(
-                "\(envelope.kind) for '\(tag)' from NATS",
+                "\(envelope.kind) for '\(name)' from NATS",
                 from: String(envelope.source.prefix(80)), history: history)
+        }
+        if envelope.kind == .content, configuration.recorded.contains(envelope.source) {
+            history.record(envelope, .sent, transport: .nats)
+        }
+        guard isTranslation || peer.held != nil || peer.transport == .zmq else {
+            return noteDirect(Parcel(envelope), to: peer)
         }
         guard envelope.hops < Envelope.hopsMax else { return drop(Parcel(envelope), .hopLimit) }
         var envelope = envelope
@@ -98,15 +146,22 @@ extension BranchProxy {
         let parcel = Parcel(envelope)
         guard let view = HeaderView(parcel.header) else { return }
         try deliver(
-            parcel, view, to: peer.routingID, origin: .nats,
+            parcel, view, to: peer.routingID, origin: isTranslation ? .translation : .nats,
             source: statistics.number(of: Array(envelope.source.utf8)))
     }
 
     /// A message of a program that knows nothing of envelopes.
+    ///
+    /// It is numbered here and nowhere else, wherever its receiver is: what was sent and what was
+    /// delivered have the same name. A receiver that speaks the same wire, and is on NATS, has it
+    /// already; any other gets the envelope that it became.
     private func receive(
         _ content: [UInt8], on subject: String, for tag: String
     ) throws(RoutingError) {
-        guard let peer = peers[Array(tag.utf8)] else { return }
+        guard let peer = peers[Array(tag.utf8)] else {
+            return deadLetters.addUnreadable(
+                "\(subject): no envelope", from: "", history: history)
+        }
         let message: SeedMessage
         do throws(WireError) {
             message = try SeedMessage(parsing: content)
@@ -125,27 +180,60 @@ extension BranchProxy {
         }
         peer.foreignSequences[flow, default: 0] += 1
         let envelope = SeedStamper.envelope(
-            message, flow, incarnation: foreignIncarnation(for: peer),
+            message, content, flow, incarnation: foreignIncarnation,
             sequence: peer.foreignSequences[flow] ?? 1, now: clock.now)
         history.record(envelope, .sent, transport: .nats)
         let parcel = Parcel(envelope, seed: content)
         guard let view = HeaderView(parcel.header) else { return }
         try deliver(
-            parcel, view, to: peer.routingID, origin: .nats,
+            parcel, view, to: peer.routingID, origin: peer.wire == .json ? .nats : .translation,
             source: statistics.number(of: Array(message.from.utf8)))
     }
 
     /// The incarnation of a flow whose sender carries none and came over NATS.
     ///
-    /// Not the one that its messages get on ZeroMQ, nor one that an agent can have, nor that of an
-    /// earlier stay of the receiver: each of them counts for itself.
-    private func foreignIncarnation(for peer: Peer) -> UInt32 {
-        0x4000_0000 | (incarnation & 0x3FF) << 20 | UInt32(truncatingIfNeeded: peer.epoch & 0xFFFFF)
+    /// Not the one that its messages get on ZeroMQ, nor one that an agent can have: each of them
+    /// counts for itself.
+    private var foreignIncarnation: UInt32 { 0x4000_0000 | (incarnation & 0x3FFF_FFFF) }
+
+    /// What an agent on NATS has from NATS itself, where this proxy only watches.
+    func noteDirect(_ parcel: Parcel, to peer: Peer) {
+        guard parcel.takesCredit, let envelope = parcel.envelope else { return }
+        if peer.wire == .json, parcel.seed == nil {
+            drop(parcel, .wrongWire)
+        } else if !peer.keepsHistory {
+            peer.handed += 1
+            history.record(envelope, .delivered, transport: .nats)
+        } else if !configuration.isTapping {
+            let what = "a copy of what \(peer.name) has from NATS itself"
+            history.annotate(.note("\(envelope.identity): \(what)", at: clock.now))
+        }
+    }
+
+    /// A message for an agent that keeps no history is with the NATS library.
+    private func recordHanded(_ publication: Publication) {
+        history.record(publication.envelope, .delivered, transport: .nats)
+        if let agent = publication.agent { peers[Array(agent.utf8)]?.handed += 1 }
     }
 
     private func reportOversize(_ publication: Publication) {
         guard let agent = publication.agent, let peer = peers[Array(agent.utf8)] else { return }
         drop(publication.parcel, .oversize, tell: &peer.outlet.gaps)
         publishGaps(of: peer)
+    }
+}
+
+/// Several things that are waited for together.
+private final class Countdown {
+    private var remaining: Int
+    private var isAllDone = true
+
+    init(_ count: Int) { remaining = count }
+
+    /// One of them has ended; whether all are done, once the last has.
+    func end(_ isDone: Bool) -> Bool? {
+        remaining -= 1
+        isAllDone = isAllDone && isDone
+        return remaining == 0 ? isAllDone : nil
     }
 }

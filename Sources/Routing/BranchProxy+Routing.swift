@@ -8,7 +8,10 @@ extension BranchProxy {
     enum Origin {
         case agent
         case link
+        /// The subject of the agent itself: who is on NATS has it already.
         case nats
+        /// NATS, but not as its receiver could have it.
+        case translation
     }
 
     /// One message from the ROUTER: the sender's routing id, and what it sent.
@@ -77,7 +80,7 @@ extension BranchProxy {
             return malformed(error.description, from: sender)
         }
         let name = String(decoding: sender, as: UTF8.self)
-        guard let envelope = stamper.stamp(message, sender: name, now: clock.now) else {
+        guard let envelope = stamper.stamp(message, bytes, sender: name, now: clock.now) else {
             return malformed("a seed message with a name that is not legal", from: sender)
         }
         history.record(envelope, .sent, transport: .zmq)
@@ -136,12 +139,7 @@ extension BranchProxy {
             peer.outlet.appendGaps(clock: clock)
             if !peer.outlet.offer(parcel) { drop(parcel, .queueFull, tell: &peer.outlet.gaps) }
             try pump(peer)
-        case .nats where origin == .nats:
-            // The agent is subscribed to the same subject, so this is its second copy.
-            let identity = HeaderView(parcel.header)?.identity(in: parcel.header)
-            let name = identity?.description ?? "a message"
-            history.annotate(
-                .note("\(name): a copy of what \(peer.name) has from NATS itself", at: clock.now))
+        case .nats where origin == .nats: noteDirect(parcel, to: peer)
         case .nats:
             sender?.usedNATS = true
             publish(parcel, to: peer)

@@ -127,7 +127,11 @@ public final class BranchProxy: Node {
         }
         if !isThere { log("NATS: no server at \(configuration.nats ?? ""), trying on") }
         var waiting = 0
-        for peer in peers.values where peer.transport == .zmq {
+        if configuration.isTapping, incarnation > 1 {
+            let reason = "it was started again: what passed on NATS meanwhile was not seen"
+            history.annotate(.blind(reason: reason, by: configuration.name, at: clock.now))
+        }
+        for peer in peers.values where peer.transport == .zmq || isWatching(peer) {
             waiting += 1
             listen(to: peer) { _ in waiting -= 1 }
         }

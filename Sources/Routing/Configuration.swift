@@ -48,6 +48,12 @@ public struct BranchConfiguration: Sendable, Hashable {
     public var queueBytes: Int
     /// The agents whose home this branch is.
     public var agents: [Agent]
+    /// Agents of any branch that keep no history: what they send over NATS to an agent of this one
+    /// is recorded here.
+    public var recorded: Set<String> = []
+    /// Whether what is published for agents that are on NATS themselves is watched too: some sender
+    /// or receiver keeps no history, or gives no identity.
+    public var isTapping = false
 
     /// Makes a configuration.
     public init(
@@ -91,6 +97,8 @@ public struct BranchConfiguration: Sendable, Hashable {
                     keepsHistory: try agent.flag("history", default: true)))
             try agent.finish()
         }
+        isTapping = try reader.flag("taps", default: false)
+        recorded = try reader.names("record")
         try reader.finish()
     }
 }
@@ -147,12 +155,7 @@ public struct TopicConfiguration: Sendable, Hashable {
             }
             prefixes.append(prefix)
         }
-        for (index, element) in try reader.array("record").enumerated() {
-            guard let name = element.string, Names.isLegal(name) else {
-                throw .configuration("record[\(index)] is no agent's name")
-            }
-            recorded.insert(name)
-        }
+        recorded = try reader.names("record")
         try reader.finish()
     }
 }
@@ -292,6 +295,18 @@ private struct ConfigurationReader {
             throw .configuration("\(place): '\(key)' must be true or false")
         }
         return flag
+    }
+
+    /// Names of agents.
+    mutating func names(_ key: String) throws(RoutingError) -> Set<String> {
+        var names: Set<String> = []
+        for (index, element) in try array(key).enumerated() {
+            guard let name = element.string, Names.isLegal(name) else {
+                throw .configuration("\(key)[\(index)] is no agent's name")
+            }
+            names.insert(name)
+        }
+        return names
     }
 
     mutating func array(_ key: String) throws(RoutingError) -> [Value] {

@@ -13,6 +13,8 @@ public enum DeadLetterReason: String, Sendable, CaseIterable {
     case oversize = "oversize"
     /// More bridges passed than allowed.
     case hopLimit = "hop limit"
+    /// The destination speaks the seed's wire, and was sent something else past its branch.
+    case wrongWire = "not in its receiver's wire"
     /// The destination is on NATS, and NATS is not there.
     case natsUnavailable = "nats unavailable"
     /// The destination never came while this proxy ran.

@@ -12,6 +12,8 @@ enum LoopEvent: Sendable {
     case plain(tag: String, subject: String, content: [UInt8])
     /// Something else came from NATS.
     case malformed(tag: String, reason: String)
+    /// Something may have come from NATS that was not seen.
+    case blind(reason: String)
     /// What was asked of the bridge under this token is done, or cannot be.
     case done(token: UInt64, Bool)
     /// A message for a program that keeps no history is with the NATS library.
@@ -62,7 +64,7 @@ final class Inbox: Sendable {
     func post(_ event: LoopEvent) {
         state.withLock { state in
             switch event {
-            case .envelope, .plain, .malformed: state.arrivals.append(event)
+            case .envelope, .plain, .malformed, .blind: state.arrivals.append(event)
             default: state.others.append(event)
             }
         }

@@ -15,6 +15,8 @@ struct Publication: Sendable {
     let parcel: Parcel
     /// The agent that it is for; nil for a topic.
     let agent: String?
+    /// Whether its receiver keeps no history, so that the proxy is to hear that it is gone.
+    var isRecorded = false
 
     var byteCount: Int { (plain ?? envelope.content).count + 512 }
 }
@@ -29,6 +31,8 @@ final class NATSBridge: Sendable {
         let url: String
         let name: String
         let limits: QueueLimits
+        /// Messages that may wait in the library for one subscription; it drops and counts the rest.
+        var pendingMessagesMax = 1_000_000
     }
 
     private enum Request: Sendable {
@@ -193,6 +197,7 @@ final class NATSBridge: Sendable {
         var behind: [Behind] = []
         setConnected(true)
         started.give(true)
+        var reconnects = 0
         while !isStopping {
             setConnected(connection.isConnected)
             for (tag, subjects) in state.withLock({ $0.wanted }) where readers[tag] == nil {
@@ -200,7 +205,12 @@ final class NATSBridge: Sendable {
             }
             serveRequests(on: connection, &readers, &behind)
             tellCaughtUp(&behind)
-            if !publishNext(on: connection) { wakeUp.wait(milliseconds: behind.isEmpty ? 50 : 1) }
+            if publishNext(on: connection) { continue }
+            if connection.reconnects > reconnects {
+                reconnects = connection.reconnects
+                inbox.post(.blind(reason: "the connection to NATS was lost and restored"))
+            }
+            wakeUp.wait(milliseconds: behind.isEmpty ? 50 : 1)
         }
         for reader in readers.values { reader.stop() }
         if connection.isConnected { try? connection.flush(timeout: .milliseconds(500)) }
@@ -313,7 +323,8 @@ final class NATSBridge: Sendable {
             do {
                 readers[tag] = try NATSReader(
                     subjects.map { subject throws(NATSError) in
-                        try connection.subscribe(to: subject)
+                        try connection.subscribe(
+                            to: subject, pendingMessagesMax: settings.pendingMessagesMax)
                     }, tag: tag, inbox: inbox)
             } catch {
                 inbox.post(.malformed(tag: tag, reason: "could not subscribe: \(error)"))
@@ -346,11 +357,11 @@ final class NATSBridge: Sendable {
         do throws(NATSError) {
             if let plain = next.plain {
                 try connection.publish(next.subject, content: plain)
-                inbox.post(.published(next))
             } else {
                 try connection.publish(
                     next.subject, headers: next.envelope.headers, content: next.envelope.content)
             }
+            if next.isRecorded { inbox.post(.published(next)) }
         } catch {
             guard error.code == .oversize || error.code == .invalidSubject else {
                 state.withLock { state in

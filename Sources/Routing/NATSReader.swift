@@ -117,6 +117,8 @@ final class NATSReader: Sendable {
                         dropped += lost
                         inbox.post(
                             .malformed(tag: tag, reason: "\(lost) lost, since too many waited"))
+                        inbox.post(
+                            .blind(reason: "\(lost) messages on NATS for '\(tag)' were not seen"))
                     }
                     if isOver { return }
                 }

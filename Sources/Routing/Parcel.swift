@@ -37,7 +37,7 @@ struct Parcel: Sendable {
     /// The message in the seed's wire, as it was written or as it is now.
     var seedBytes: [UInt8] {
         if let seed { return seed }
-        return envelope.map { SeedMessage($0).bytes } ?? []
+        return envelope.map { SeedMessage.bytes(of: $0) } ?? []
     }
 }
 

@@ -28,6 +28,8 @@ final class Peer {
     var linksUsed: Set<String> = []
     /// Whether something of it went to NATS since its last marker.
     var usedNATS = false
+    /// Messages that were handed to it over NATS since it lives there, or that it got there itself.
+    var handed = 0
     /// Sequences of flows to this agent whose sender carries none and came over NATS.
     var foreignSequences: [Flow: UInt64] = [:]
 

@@ -17,11 +17,14 @@ struct SeedStamper {
     ///
     /// - Parameters:
     ///   - message: What was received.
+    ///   - bytes: The same as its sender wrote it.
     ///   - sender: The name of the connection that it came on; what it says of itself counts only
     ///     where that is no name.
     ///   - now: The time.
     /// - Returns: The envelope, as if its sender had made it.
-    mutating func stamp(_ message: SeedMessage, sender: String, now: UInt64) -> Envelope? {
+    mutating func stamp(
+        _ message: SeedMessage, _ bytes: [UInt8], sender: String, now: UInt64
+    ) -> Envelope? {
         let source = Names.isLegal(sender) ? sender : message.from
         let flow = Flow(source: source, destination: .agent(message.to))
         guard Names.isLegal(source), Names.isLegal(message.to),
@@ -29,16 +32,18 @@ struct SeedStamper {
         else { return nil }
         sequences[flow, default: 0] += 1
         return Self.envelope(
-            message, flow, incarnation: incarnation, sequence: sequences[flow] ?? 1, now: now)
+            message, bytes, flow, incarnation: incarnation, sequence: sequences[flow] ?? 1,
+            now: now)
     }
 
     static func envelope(
-        _ message: SeedMessage, _ flow: Flow, incarnation: UInt32, sequence: UInt64, now: UInt64
+        _ message: SeedMessage, _ bytes: [UInt8], _ flow: Flow, incarnation: UInt32,
+        sequence: UInt64, now: UInt64
     ) -> Envelope {
         Envelope(
             identity: Identity(flow: flow, incarnation: incarnation, sequence: sequence),
             type: legalType(message.type), sent: now, contentEncoding: .json,
-            content: Array(message.content.canonical.utf8))
+            content: SeedMessage.content(of: bytes) ?? Array(message.content.canonical.utf8))
     }
 
     /// The seed's agents name types as they like; what is no NATS token becomes one.

@@ -109,6 +109,9 @@ extension TopicProxy {
             guard case .topic(let topic) = envelope.destination, Names.isLegalTopic(topic),
                 envelope.kind.isForSubscribers
             else { return malformed("from NATS: \(envelope.identity) is on no topic") }
+            if configuration.recorded.contains(envelope.source) {
+                history.record(envelope, .sent, transport: .nats)
+            }
             guard envelope.hops < Envelope.hopsMax else { return drop(Parcel(envelope), .hopLimit) }
             envelope.hops += 1
             let parcel = Parcel(envelope)
@@ -122,6 +125,9 @@ extension TopicProxy {
             try deliver([Array(topic.utf8), content])
         case .malformed(_, let reason): malformed("from NATS: \(reason)")
         case .done(let token, let isDone): complete(token, isDone)
+        case .blind(let reason):
+            guard !configuration.recorded.isEmpty else { return }
+            history.annotate(.blind(reason: reason, by: configuration.name, at: clock.now))
         case .published: break
         case .oversize(let publication): drop(publication.parcel, .oversize)
         case .connected(let isConnected):

@@ -2,6 +2,7 @@ internal import Analysis
 internal import JSON
 internal import Recording
 internal import Threads
+internal import Topologies
 internal import Wire
 
 /// What a mesh's histories say, read while it runs or after its end.
@@ -49,8 +50,12 @@ struct Evidence: Sendable {
         histories.reduce(0) { count, history in
             count
                 + history.records.count { record in
-                    record.lane == .primary && record.agent == agent
-                        && record.transport == transport && window.contains(record.sent)
+                    record.lane == .primary && record.transport == transport
+                        && window.contains(record.sent)
+                        && (record.agent == agent
+                            || record.direction == .sent && record.identity.flow.source == agent
+                            || record.direction == .delivered
+                                && record.identity.flow.destination == .agent(agent))
                 }
         }
     }
@@ -84,10 +89,16 @@ extension Mesh {
         var progressed = clock.now
         var best = -1
         var read = -1
+        // Programs that send by themselves never end: they are judged up to here.
+        var end: UInt64?
         while true {
             await waitUntilQuiet(timeout: timeout)
+            if end == nil, topology.agents.contains(where: { !$0.speaks }) {
+                end = context.clock.now
+            }
             var scope = scope
-            scope.window = start...context.clock.now
+            scope.window = start...(end ?? context.clock.now)
+            scope.isWatching = isWatching
             let (evidence, report) = try await Evidence.check(place.directory, in: scope)
             // A content in shared memory is read after its descriptor was delivered.
             let isDone = report.counts.deviations.lost == 0 && report.unread == 0

@@ -28,6 +28,9 @@ extension Mesh {
     /// Waits for the agent's own word; one that knows no control plane is up when it runs.
     func waitUntilUp(_ agent: Agent, incarnation: UInt32) async throws {
         guard agent.speaks else {
+            if book.transport(of: agent.name) == .nats {
+                try await waitUntilSubscribed(agent)
+            }
             book.withLock { book in
                 book.ready[agent.name] = incarnation
                 book.incarnations[agent.name] = incarnation
@@ -110,6 +113,9 @@ extension Mesh {
         if !topology.pools.isEmpty {
             environment["SYNMESH_POOLS"] =
                 pools(of: topology, place: place, run: context.run).canonical
+        }
+        if topology.isTapped {
+            environment["SYNMESH_SEED_AGENTS"] = topology.seedAgents.canonical
         }
         environment["SYNMESH_SETTINGS"] = agent.settings.canonical
         environment["SYNMESH_STATE"] = state

@@ -40,6 +40,7 @@ extension Mesh {
         var failure: (step: String, reason: String)?
         let isForeign = topology.homeBranch(of: agent)?.provider.isForeign ?? false
         var paused: [Agent] = []
+        let programs = await pauseDirectPeers(of: agent)
 
         do {
             try await hold(agent, topics: topics, epoch: epoch)
@@ -81,6 +82,8 @@ extension Mesh {
             failure = failure ?? ("release", "\(error)")
         }
         await resume(paused, after: agent)
+        await resume(programs)
+        if side == .nats { book.withLock { _ = $0.everOnNATS.insert(name) } }
         let window = downSince.duration(to: clock.now)
         report.windowMilliseconds = window.wholeMilliseconds
         report.pauseMicroseconds = Int(window / .microseconds(1))
@@ -144,6 +147,7 @@ extension Mesh {
                 context.report("  \(agent.name), draining: \(problem.string ?? "")")
             }
         }
+        if !agent.speaks { await park(program: agent) }
         try? await context.supervisor.expectExit(process)
         if state != nil {
             _ = try? await command("stop", to: agent.name)

@@ -25,6 +25,7 @@ extension Mesh {
                 "routing_report_ms": Value(branch.routingReport.wholeMilliseconds),
                 "queue_messages": Value(branch.queueMessages),
                 "queue_bytes": Value(branch.queueBytes),
+                "taps": .bool(topology.isTapped), "record": topology.unrecorded,
                 "agents": .array(
                     topology.agents.filter { $0.branch == branch.name }.map { agent in
                         [
@@ -67,8 +68,7 @@ extension Mesh {
                 "nats": book.url(of: proxy.server),
                 "prefixes": .array(proxy.prefixes.map { .string($0) }),
                 "stall_timeout_ms": Value(proxy.stallTimeout.wholeMilliseconds),
-                "record": .array(
-                    topology.agents.filter { !$0.keepsHistory }.map { .string($0.name) }),
+                "record": topology.unrecorded,
             ]
         }
         context.report("  \(place.process(proxy.name)) ready")

@@ -35,6 +35,8 @@ actor Mesh {
     /// What proxies could not record, by their names and incarnations.
     var unrecorded: [String: String] = [:]
     private var breakageWaiters: [CheckedContinuation<Void, Never>] = []
+    /// What puts the evidence about agents that keep no history in doubt.
+    var doubts: [String] = []
     /// Raised with every move, so that late words of an earlier one are known as such.
     var routeEpoch: UInt64 = 0
 
@@ -53,8 +55,9 @@ actor Mesh {
         control = try ControlServer(endpoint: "ipc://\(context.runtime)/\(name)")
         book.withLock { book in
             for agent in topology.agents {
-                book.agents[agent.name] = MeshBook.AgentEntry(
-                    transport: transport ?? agent.transport)
+                let transport = transport ?? agent.transport
+                book.agents[agent.name] = MeshBook.AgentEntry(transport: transport)
+                if transport == .nats { book.everOnNATS.insert(agent.name) }
             }
         }
     }
@@ -67,12 +70,14 @@ actor Mesh {
         }
         try await makePools()
         for server in topology.servers {
-            let process = NATSServerProcess(server, mesh: place, context: context)
+            let process = NATSServerProcess(
+                server, isMonitored: topology.isTapped, mesh: place, context: context)
             servers[server.name] = process
             try await process.start()
             let url = process.url
             book.withLock { $0.urls[server.name] = url }
             if let port = process.url.flatMap(Self.port(of:)) { ports.insert(port) }
+            if let port = process.monitoringPort { ports.insert(port) }
             context.report("  \(place.process(server.name)) ready at \(process.url ?? "")")
         }
         for branch in topology.branches { try await start(branch) }
@@ -91,6 +96,7 @@ actor Mesh {
 
     /// Has every part end by itself in order: agents, then proxies, so that all histories close.
     func stop() async {
+        await quiesce()
         watcher?.cancel()
         let agents = topology.agents.map(\.name)
         let nodes = topology.branches.map(\.nodeName) + topology.topicProxies.map(\.nodeName)
@@ -207,6 +213,8 @@ final class MeshBook: Sendable {
         var ready: [String: UInt32] = [:]
         /// Where each proxy is bound: by its name, then by the socket's.
         var endpoints: [String: [String: String]] = [:]
+        /// Agents that were on NATS at any time.
+        var everOnNATS: Set<String> = []
         /// Agents that are being moved: down on purpose.
         var moving: Set<String> = []
         /// Where each NATS server answers.

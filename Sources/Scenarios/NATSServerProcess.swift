@@ -17,14 +17,21 @@ final class NATSServerProcess: Sendable {
     private let directory: RunDirectory
     /// The port that the system chose at the first start; a restarted server takes it again.
     private let port = Mutex<Int?>(nil)
+    /// Whether it tells who is subscribed to what, and how much it handed to whom.
+    private let isMonitored: Bool
+    private let monitoring = Mutex<UInt16?>(nil)
 
-    init(_ server: NATSServer, mesh: MeshPlace, context: RunContext) {
+    init(_ server: NATSServer, isMonitored: Bool, mesh: MeshPlace, context: RunContext) {
         self.server = server
+        self.isMonitored = isMonitored
         self.context = context
         directory = mesh.directory
         process = mesh.process(server.name)
         identity = "synmesh-\(context.run)-\(process)"
     }
+
+    /// Where it tells what it does.
+    var monitoringPort: UInt16? { monitoring.withLock { $0 } }
 
     var url: String? { port.withLock { $0.map { "nats://127.0.0.1:\($0)" } } }
 
@@ -49,6 +56,7 @@ final class NATSServerProcess: Sendable {
             max_payload: \(server.maximumPayload)
             max_pending: \(max(server.maximumPayload * 2, 64 << 20))
             ports_file_dir: "\(context.runtime)"
+            \(isMonitored ? #"http: "127.0.0.1:-1""# : "")
             """
         let path = "\(directory.processesPath)/\(server.name).conf"
         // A server without its file ends with an error that is in its log.
@@ -110,6 +118,8 @@ final class NATSServerProcess: Sendable {
             let ports = try? Value(parsing: Array(data)),
             let text = ports["nats"]?.array?.first?.string, let colon = text.lastIndex(of: ":")
         else { return nil }
+        let http = ports["monitoring"]?.array?.first?.string
+        monitoring.withLock { $0 = http.flatMap { Mesh.port(of: $0) } }
         return Int(text[text.index(after: colon)...])
     }
 }

@@ -111,6 +111,8 @@ extension Rehearsal {
             settled.append(
                 try await mesh.settle(
                     since: started, scope: plainScope, timeout: scenario.drainTimeout))
+            await mesh.checkHanded()
+            failures += await mesh.takeDoubts()
         }
         var doubts: [StepVerdict] = []
         for mesh in sides {
@@ -133,7 +135,8 @@ extension Rehearsal {
         }
         verdicts += doubts + failures.map { StepVerdict(.inconclusive, reason: $0.asSentence) }
         let histories = settled.flatMap(\.evidence.histories)
-        latency = Latency.measure(histories, lane: .primary)
+        latency = Latency.measure(
+            histories, lane: .primary, proxies: plainScope.proxies)
         twins.append(contentsOf: settled.map(\.report))
         return add(
             .composed(of: verdicts), named: "parallel_run twin", kind: step.action.kind,

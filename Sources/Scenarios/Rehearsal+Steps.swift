@@ -171,6 +171,7 @@ extension Rehearsal {
         let step = stage.step
         let (evidence, report) = try await mesh.settle(
             since: started, scope: await scope(), timeout: scenario.drainTimeout)
+        await mesh.checkHanded()
         let window = started...context.clock.now
         results.append((stage.name, await mesh.results()))
         var verdicts: [StepVerdict] = []
@@ -182,9 +183,11 @@ extension Rehearsal {
         }
         let isDual = step.action == .dual
         self.latency = Latency.measure(
-            evidence.histories, window: isDual ? window : nil, lane: isDual ? nil : .primary)
+            evidence.histories, window: isDual ? window : nil, lane: isDual ? nil : .primary,
+            proxies: plainScope.proxies)
         let latency = Latency.measure(
-            evidence.histories, window: window, lane: isDual ? nil : .primary)
+            evidence.histories, window: window, lane: isDual ? nil : .primary,
+            proxies: plainScope.proxies)
         // A ratio needs both: a step with one transport alone has nothing to compare.
         let hasBoth = ["zmq", "nats"].allSatisfy { latency.transports[$0] != nil }
         verdicts.append(
@@ -216,6 +219,9 @@ extension Rehearsal {
         verdicts += await faults.takeFailures().map {
             StepVerdict(.inconclusive, reason: $0.asSentence)
         }
+        verdicts += await mesh.takeDoubts().map {
+            StepVerdict(.inconclusive, reason: $0.asSentence)
+        }
         return add(
             .composed(of: verdicts), named: stage.name, kind: step.action.kind, started: started)
     }
@@ -239,6 +245,7 @@ extension Rehearsal {
     func scope() async -> DeliveryScope {
         var scope = plainScope
         scope.faults = await faults?.windows ?? []
+        scope.isWatching = mesh?.isWatching ?? false
         return scope
     }
 
@@ -248,6 +255,11 @@ extension Rehearsal {
         scope.proxies = Set(
             topology.branches.map(\.nodeName) + topology.topicProxies.map(\.nodeName))
         scope.observed = Set(topology.agents.filter(\.keepsHistory).map(\.name))
+        for agent in topology.agents where !agent.answers.isEmpty {
+            scope.promises[agent.name] = agent.answers.map {
+                Promise(request: $0.request, answer: $0.answer, key: $0.key)
+            }
+        }
         return scope
     }
 

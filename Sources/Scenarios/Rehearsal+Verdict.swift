@@ -37,6 +37,7 @@ extension Rehearsal {
         verdict.steps = steps
         verdict.moves = moves
         verdict.latency = latency
+        verdict.observed = observedAgents
         verdict.rollbackMilliseconds = rollbackMilliseconds
         verdict.pools = pools
         verdict.findings += notes
@@ -65,6 +66,26 @@ extension Rehearsal {
             Finding(.warning, .evidence, reason: $0.asSentence)
         }
         return doubts
+    }
+
+    /// The agents that keep no history, and where their messages were seen.
+    private var observedAgents: [ObservedAgent] {
+        let onNATS = mesh?.book.withLock { $0.everOnNATS } ?? []
+        let hasTwins = !twins.isEmpty
+        return topology.agents.filter { !$0.keepsHistory }.map { agent in
+            var places: [String: String] = [:]
+            if agent.transport == .zmq || hasTwins { places["zmq"] = "proxy of \(agent.branch)" }
+            if onNATS.contains(agent.name) || hasTwins {
+                places["nats"] = "tap of \(agent.branch)"
+            }
+            let answers = agent.answers.map { "\($0.request) -> \($0.answer)" }
+            return ObservedAgent(
+                agent: agent.name, places: places, answers: answers,
+                limits: answers.isEmpty
+                    ? "what it did with what it was handed is not known."
+                    : "what it was handed and never answered (\(answers.joined(separator: ", "))) "
+                        + "is lost.")
+        }
     }
 
     /// Judges all envelopes of the run at once: a loss between two steps is a loss too.

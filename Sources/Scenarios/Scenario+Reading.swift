@@ -119,6 +119,14 @@ extension Scenario {
                 diagnostics.error(
                     "'\(agent.name)' cannot run on NATS", at: location,
                     help: "say how: 'transports: { nats: { command: ... } }' in its entry")
+            } else if !agent.speaks {
+                diagnostics.warning(
+                    "'\(agent.name)' keeps no control contract: it is moved by a signal, and what its "
+                        + "socket holds then is lost without being seen",
+                    at: location,
+                    help: agent.answers.isEmpty
+                        ? "say what it answers, so that the loss shows: 'answers: { ping: echo }'"
+                        : "what it is handed and never answers is counted as lost")
             }
         }
     }

@@ -112,9 +112,10 @@ extension SupervisorCore {
             }
             process.stop = ManagedProcess.Stop(killAt: killAt, hadGrace: grace > .zero)
             guard grace > .zero else { return }
-            // Continued first: a stopped process acts on no request.
-            kill(-child.process, SIGCONT)
+            // A stopped process acts on no request, so it is continued; only then, for otherwise it
+            // would go on with its work until the request reaches it.
             kill(-child.process, SIGTERM)
+            kill(-child.process, SIGCONT)
             process.pausedBy = nil
         }
     }

@@ -21,6 +21,9 @@ public struct Agent: Sendable {
     /// Whether it records what it sends and is delivered; what others do, the mesh records as it
     /// passes.
     public let keepsHistory: Bool
+    /// What it is to answer to whom asks it: what a program of the user's did with what it was
+    /// handed is judged by this alone.
+    public let answers: [AnswerRule]
     /// Its settings as it gets them: sizes in bytes, groups expanded, paths resolved.
     public let settings: Value
     /// The agents that must be ready before it starts, groups expanded.
@@ -72,6 +75,24 @@ public enum AgentContract: String, Sendable, CaseIterable {
     case wire
     /// All of it: it also says that it is ready, obeys commands and hands over its state.
     case full
+}
+
+/// A promise of an agent: each message of one type is answered by one of another, to its sender.
+public struct AnswerRule: Sendable, Hashable {
+    /// The type of what is asked.
+    public let request: String
+    /// The type of what is answered.
+    public let answer: String
+    /// The member of both contents that is the same in a request and its answer; `nil`: the whole
+    /// content is.
+    public let key: String?
+
+    /// A promise.
+    public init(request: String, answer: String, key: String? = nil) {
+        self.request = request
+        self.answer = answer
+        self.key = key
+    }
 }
 
 /// Who records what an agent sends and is delivered.

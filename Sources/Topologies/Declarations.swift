@@ -70,6 +70,9 @@ struct Declarations {
         let wire: Located<AgentWire>?
         let contract: Located<AgentContract>?
         let history: Located<AgentHistory>?
+        let answers: [Keyed<Answer>]
+        /// Where `answers` stands.
+        let answersKey: Location?
         let replicas: Located<Int>?
         /// Whether `replicas` stands there, even if its value is wrong.
         let hasReplicas: Bool
@@ -77,6 +80,11 @@ struct Declarations {
         let environment: [String: String]
         let dependencies: [Located<String>]
         let restart: RestartPolicy
+    }
+
+    struct Answer {
+        let type: Located<String>?
+        let key: String?
     }
 
     struct TransportOptions {
@@ -218,6 +226,8 @@ extension Declarations {
                     "contract", .located(.enumeration("contract", of: AgentContract.self))),
                 history: agent.optional(
                     "history", .located(.enumeration("history", of: AgentHistory.self))),
+                answers: agent.optional("answers", .dictionary(of: answer, count: few), default: []),
+                answersKey: agent.keyLocation(of: "answers"),
                 replicas: agent.optional("replicas", .located(.integer(in: 1...1_000))),
                 hasReplicas: agent.contains("replicas"),
                 settings: agent.optional("settings", .any),
@@ -225,6 +235,20 @@ extension Declarations {
                 dependencies: agent.optional(
                     "depends_on", .listOrOne(of: .located(.string)), default: []),
                 restart: agent.optional("restart", .restartPolicy, default: RestartPolicy()))
+        }
+    }
+
+    /// `TYPE`, or `{type: TYPE, key: MEMBER}`.
+    private static var answer: Reading<Answer> {
+        let long = Reading<Answer>.mapping { answer in
+            Answer(
+                type: answer.required("type", .located(.string), example: "echo"),
+                key: answer.optional("key", .nonemptyText))
+        }
+        return Reading("a message type, or a mapping", example: "echo") { node, diagnostics in
+            if case .mapping = node.content { return long.read(node, reportingTo: diagnostics) }
+            return Reading<Located<String>>.located(.string).read(node, reportingTo: diagnostics)
+                .map { Answer(type: $0, key: nil) }
         }
     }
 

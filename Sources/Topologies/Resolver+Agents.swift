@@ -45,13 +45,14 @@ extension Resolver {
         }
         let settings = settings(of: agent, kind)
         let dependencies = dependencies(of: agent)
-        let launches = launches(of: agent, kind)
+        let launches = launches(of: agent, kind, isFull: isFull)
+        let answers = answers(of: agent)
         return agentNames[entry.key, default: []].map { name in
             Agent(
                 name: name, group: entry.key, kind: kind?.name, branch: branch ?? "",
                 transport: transport, wire: wire, contract: isFull ? .full : .wire,
-                keepsHistory: kind != nil || agent.history?.value == .own, settings: settings,
-                dependencies: dependencies, restart: agent.restart, location: entry.location,
+                keepsHistory: kind != nil || agent.history?.value == .own, answers: answers,
+                settings: settings, dependencies: dependencies, restart: agent.restart, location: entry.location,
                 launches: launches)
         }
     }
@@ -194,12 +195,36 @@ extension Resolver {
         return true
     }
 
+    private func answers(of agent: Declarations.Agent) -> [AnswerRule] {
+        if let location = agent.answersKey, agent.kindKey != nil {
+            diagnostics.error(
+                "what a built-in agent answers is judged by its own history", at: location,
+                help: "remove 'answers': it is for commands")
+            return []
+        }
+        return agent.answers.compactMap { entry in
+            guard let type = entry.value?.type else { return nil }
+            for (name, location) in [(entry.key, entry.location), (type.value, type.location)]
+            where !Names.isLegal(name) {
+                diagnostics.error(
+                    "\(Diagnostic.quote(name)) is not legal as a message type on every wire",
+                    at: location, help: "use letters, digits, '_' and '-'")
+            }
+            return AnswerRule(request: entry.key, answer: type.value, key: entry.value?.key)
+        }
+    }
+
+    /// How an agent is started on each transport.
+    ///
+    /// Who does not keep the contract is not told its transport by anything that it must heed: it
+    /// runs where it starts, and elsewhere only if its entry says how.
     private func launches(
-        of agent: Declarations.Agent, _ kind: AgentKind?
+        of agent: Declarations.Agent, _ kind: AgentKind?, isFull: Bool
     ) -> [Transport: Launch] {
         var launches: [Transport: Launch] = [:]
         for transport in Transport.allCases {
             let options = agent.perTransport[transport]
+            if !isFull, options == nil, transport != agent.transport?.value ?? .zmq { continue }
             let environment = agent.environment.merging(options?.environment ?? [:]) { $1 }
             if let kind {
                 launches[transport] = Launch(

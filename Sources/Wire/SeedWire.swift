@@ -48,7 +48,7 @@ public struct SeedMessage: Hashable, Sendable {
     /// Binary content becomes `{"encoding": "base64", "data": …}`.
     public init(_ envelope: Envelope) {
         let content: Value
-        if envelope.contentEncoding.isJSON,
+        if envelope.contentEncoding == .json,
             let value = try? Value(parsing: envelope.content)
         {
             content = value
@@ -58,6 +58,109 @@ public struct SeedMessage: Hashable, Sendable {
         self.init(
             from: envelope.source, to: envelope.destination.name, type: envelope.type,
             content: content)
+    }
+
+    /// The bytes of the message that `envelope` becomes, with JSON content as its sender wrote it.
+    ///
+    /// A number that no double holds is passed on digit by digit.
+    public static func bytes(of envelope: Envelope) -> [UInt8] {
+        let message = SeedMessage(envelope)
+        guard envelope.contentEncoding.isJSON, (try? Value(parsing: envelope.content)) != nil
+        else { return message.bytes }
+        func member(_ name: String, _ text: String) -> [UInt8] {
+            Array("\"\(name)\":\(Value.string(text).canonical)".utf8)
+        }
+        var bytes = Array("{".utf8) + member("from", message.from) + Array(",".utf8)
+        bytes += member("to", message.to) + Array(",".utf8)
+        bytes += member("type", message.type) + Array(",\"content\":".utf8)
+        return bytes + envelope.content + Array("}".utf8)
+    }
+
+    /// The content of a message, which `init(parsing:)` takes, as its sender wrote it; nil where it
+    /// has none that can be cut out.
+    public static func content(of bytes: [UInt8]) -> [UInt8]? {
+        var scan = MemberScan(bytes: bytes)
+        return scan.value(of: "content")
+    }
+}
+
+/// Finds a member of a JSON object that is known to be one, without reading its value.
+private struct MemberScan {
+    let bytes: [UInt8]
+    private var position = 0
+
+    init(bytes: [UInt8]) { self.bytes = bytes }
+
+    /// The bytes of the last member of that name.
+    mutating func value(of name: String) -> [UInt8]? {
+        var found: [UInt8]?
+        skipBlanks()
+        guard take(UInt8(ascii: "{")) else { return nil }
+        while true {
+            skipBlanks()
+            guard let key = string() else { return found }
+            skipBlanks()
+            guard take(UInt8(ascii: ":")) else { return nil }
+            skipBlanks()
+            let start = position
+            skipValue()
+            guard position > start, position < bytes.count else { return nil }
+            if key == Array(name.utf8) {
+                var end = position
+                while Self.isBlank(bytes[end - 1]) { end -= 1 }
+                found = Array(bytes[start..<end])
+            }
+            guard take(UInt8(ascii: ",")) else { return found }
+        }
+    }
+
+    private static func isBlank(_ byte: UInt8) -> Bool {
+        byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D
+    }
+
+    private mutating func skipBlanks() {
+        while position < bytes.count, Self.isBlank(bytes[position]) { position += 1 }
+    }
+
+    private mutating func take(_ byte: UInt8) -> Bool {
+        guard position < bytes.count, bytes[position] == byte else { return false }
+        position += 1
+        return true
+    }
+
+    /// What stands between two quotation marks, escapes as they are.
+    private mutating func string() -> [UInt8]? {
+        guard take(UInt8(ascii: "\"")) else { return nil }
+        let start = position
+        while position < bytes.count {
+            switch bytes[position] {
+            case UInt8(ascii: "\""):
+                position += 1
+                return Array(bytes[start..<(position - 1)])
+            case UInt8(ascii: "\\"): position += 2
+            default: position += 1
+            }
+        }
+        return nil
+    }
+
+    /// Up to the comma or the brace that ends the member.
+    private mutating func skipValue() {
+        var depth = 0
+        while position < bytes.count {
+            switch bytes[position] {
+            case UInt8(ascii: "\""):
+                _ = string()
+                continue
+            case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
+            case UInt8(ascii: "}"), UInt8(ascii: "]"):
+                if depth == 0 { return }
+                depth -= 1
+            case UInt8(ascii: ",") where depth == 0: return
+            default: break
+            }
+            position += 1
+        }
     }
 }
 

@@ -8,6 +8,15 @@ public enum Subject {
         }
     }
 
+    /// Where an envelope goes whose receiver speaks only the seed's wire: its branch listens there,
+    /// and gives the message on in that wire.
+    public static func translated(to agent: String, type: String) -> String {
+        "_seed.\(agent).\(type)"
+    }
+
+    /// What a branch subscribes to for an agent that speaks only the seed's wire.
+    public static func translations(for agent: String) -> String { "_seed.\(agent).>" }
+
     /// What an agent subscribes to for what is addressed to it.
     public static func inbox(of agent: String) -> String { "agent.\(agent).>" }
 

@@ -175,9 +175,8 @@ struct PureTests {
     func stamper() {
         var stamper = SeedStamper(incarnation: 2)
         func stamp(_ from: String, _ to: String, sender: String) -> Identity? {
-            stamper.stamp(
-                SeedMessage(from: from, to: to, type: "x", content: nil), sender: sender, now: 1)?
-                .identity
+            let message = SeedMessage(from: from, to: to, type: "x", content: nil)
+            return stamper.stamp(message, message.bytes, sender: sender, now: 1)?.identity
         }
         let first = stamp("", "b", sender: "a")
         #expect(first == agentEnvelope("a", "b", 1, incarnation: 2).identity)
