@@ -42,7 +42,9 @@ extension DeliveryCheck {
                 turns[key.flow.source, default: []].append(turn)
             }
         }
-        return turns.mapValues { $0.sorted { ($0.observed, $0.identity) < ($1.observed, $1.identity) } }
+        return turns.mapValues {
+            $0.sorted { ($0.observed, $0.identity) < ($1.observed, $1.identity) }
+        }
     }
 
     /// What the agent said, by whom to.

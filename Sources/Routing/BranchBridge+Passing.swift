@@ -15,7 +15,7 @@ extension BranchBridge {
         }
         let parcel: Parcel
         switch frame {
-        case .message(let message): parcel = Parcel(Self.nameless(message), seed: raw)
+        case .message(let message): parcel = Parcel(Self.nameless(message, raw), seed: raw)
         case .envelope(let envelope):
             guard envelope.kind.isForAgents, envelope.isEncodable else {
                 return malformed("\(envelope.kind) for '\(resident.name)'")
@@ -37,11 +37,12 @@ extension BranchBridge {
     }
 
     /// A message without an identity, as the bounds and the accounts want it.
-    private static func nameless(_ message: SeedMessage) -> Envelope {
+    private static func nameless(_ message: SeedMessage, _ bytes: [UInt8]) -> Envelope {
         let flow = Flow(
             source: Names.isLegal(message.from) ? message.from : "unnamed",
             destination: .agent(Names.isLegal(message.to) ? message.to : "unnamed"))
-        return SeedStamper.envelope(message, flow, incarnation: 0, sequence: 0, now: 0)
+        return SeedStamper.envelope(
+            message, bytes, flow, incarnation: 0, sequence: 0, now: 0)
     }
 
     private func count(_ parcel: Parcel) {
@@ -86,10 +87,10 @@ extension BranchBridge {
             guard let message = try? SeedMessage(parsing: content), message.to == tag else {
                 return malformed("\(subject): no message for '\(tag)'")
             }
-            try pass(Parcel(Self.nameless(message), seed: content), to: resident)
+            try pass(Parcel(Self.nameless(message, content), seed: content), to: resident)
         case .malformed(let tag, let reason): malformed("\(reason), for '\(tag)' from NATS")
         case .done(let token, let isDone): complete(token, isDone)
-        case .published: break
+        case .published, .blind: break
         case .oversize(let publication): drop(publication.parcel, .oversize)
         case .connected(let isConnected):
             log(isConnected ? "NATS: connected" : "NATS: not connected")

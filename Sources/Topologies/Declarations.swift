@@ -226,7 +226,8 @@ extension Declarations {
                     "contract", .located(.enumeration("contract", of: AgentContract.self))),
                 history: agent.optional(
                     "history", .located(.enumeration("history", of: AgentHistory.self))),
-                answers: agent.optional("answers", .dictionary(of: answer, count: few), default: []),
+                answers: agent.optional(
+                    "answers", .dictionary(of: answer, count: few), default: []),
                 answersKey: agent.keyLocation(of: "answers"),
                 replicas: agent.optional("replicas", .located(.integer(in: 1...1_000))),
                 hasReplicas: agent.contains("replicas"),

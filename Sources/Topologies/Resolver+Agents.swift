@@ -52,7 +52,8 @@ extension Resolver {
                 name: name, group: entry.key, kind: kind?.name, branch: branch ?? "",
                 transport: transport, wire: wire, contract: isFull ? .full : .wire,
                 keepsHistory: kind != nil || agent.history?.value == .own, answers: answers,
-                settings: settings, dependencies: dependencies, restart: agent.restart, location: entry.location,
+                settings: settings, dependencies: dependencies, restart: agent.restart,
+                location: entry.location,
                 launches: launches)
         }
     }

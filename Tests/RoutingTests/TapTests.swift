@@ -54,7 +54,9 @@ struct TapTests {
         ])
         let receiver = try Connection(server, name: "c")
         let subscription = try receiver.listen(to: "agent.c.>")
-        let senders = ["a": try Connection(server, name: "a"), "b": try Connection(server, name: "b")]
+        let senders = [
+            "a": try Connection(server, name: "a"), "b": try Connection(server, name: "b"),
+        ]
         let count = 10_000
         for number in 1...count {
             for (name, connection) in senders {
@@ -80,7 +82,8 @@ struct TapTests {
         }
     }
 
-    @Test("Whom of ours such a program speaks to gets its messages with an identity, once, anywhere")
+    @Test(
+        "Whom of ours such a program speaks to gets its messages with an identity, once, anywhere")
     func numbered() throws {
         let proxy = try branch([
             Agent(name: "old", transport: .nats, wire: .json), Agent(name: "z"),
