@@ -154,9 +154,10 @@ extension Mesh {
                 let count = await sentBy(agent)
                 sent = sent.flatMap { sum in count.map { sum + $0 } }
             }
-            let isAtWork = (try? await onDedicatedThread(named: "process-states") {
-                groups.contains(where: ProcessGroup.isAtWork)
-            }) ?? false
+            let isAtWork =
+                (try? await onDedicatedThread(named: "process-states") {
+                    groups.contains(where: ProcessGroup.isAtWork)
+                }) ?? false
             if sent == nil || sent != last || isAtWork {
                 since = clock.now
                 last = sent
@@ -172,8 +173,9 @@ extension Mesh {
     /// has something left for it, or cannot say.
     private func sentBy(_ agent: Agent) async -> Int64? {
         var count: Int64 = 0
-        for branch in topology.branches {
-            guard let status = try? await command("status", toNode: branch.name, role: "branch", [:])
+        for branch in topology.branches where !branch.provider.isForeign {
+            guard
+                let status = try? await command("status", toNode: branch.name, role: "branch", [:])
             else { return nil }
             if branch.name == agent.branch {
                 let queued = status["agents"]?[agent.name]?["queued"]?.integer

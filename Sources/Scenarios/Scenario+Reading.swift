@@ -75,12 +75,12 @@ extension Scenario {
         case .movable:
             known = agents
             checkMovable(
-                topology.agents(referredToAs: reference.name), at: reference.location,
-                reportingTo: diagnostics)
+                topology.agents(referredToAs: reference.name), in: topology,
+                at: reference.location, reportingTo: diagnostics)
         case .cutover:
             checkMovable(
-                topology.agents.filter { $0.transport == .zmq }, at: reference.location,
-                reportingTo: diagnostics)
+                topology.agents.filter { $0.transport == .zmq }, in: topology,
+                at: reference.location, reportingTo: diagnostics)
             return
         case .twin:
             checkTwin(topology, at: reference.location, reportingTo: diagnostics)
@@ -108,7 +108,8 @@ extension Scenario {
     }
 
     private static func checkMovable(
-        _ agents: [Agent], at location: Location, reportingTo diagnostics: Diagnostics
+        _ agents: [Agent], in topology: Topology, at location: Location,
+        reportingTo diagnostics: Diagnostics
     ) {
         for agent in agents {
             if agent.transport == .nats {
@@ -119,6 +120,11 @@ extension Scenario {
                 diagnostics.error(
                     "'\(agent.name)' cannot run on NATS", at: location,
                     help: "say how: 'transports: { nats: { command: ... } }' in its entry")
+            } else if !agent.speaks, topology.homeBranch(of: agent)?.provider.isForeign ?? false {
+                diagnostics.error(
+                    "'\(agent.name)' keeps no control contract, and the proxy of its branch keeps "
+                        + "nothing for it, so it cannot be moved", at: location,
+                    help: "put it on a branch of synmesh's own")
             } else if !agent.speaks {
                 diagnostics.warning(
                     "'\(agent.name)' keeps no control contract: it is moved by a signal, and what its "
