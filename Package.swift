@@ -150,9 +150,10 @@ let package = Package(
         tests("Threads"),
         // A writer and a reader for the tests to kill.
         program(
-            "shared-memory-subject", ["SharedMemory"], path: "Tests/SharedMemorySubject"),
+            "shared-memory-subject", ["SharedMemory", "TestSupport"],
+            path: "Tests/SharedMemorySubject"),
         tests(
-            "SharedMemory", ["CLinux", "CXXHash", "shared-memory-subject"],
+            "SharedMemory", ["CLinux", "shared-memory-subject"],
             exclude: ["pool.py", "pool.hex"]),
         tests("Control", ["JSON", "Threads", "ZeroMQ"]),
         tests("Messaging", ["Wire", "JSON", "NATS", "ZeroMQ", "Recording", "Routing"]),

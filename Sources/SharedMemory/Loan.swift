@@ -7,7 +7,8 @@ public struct Loan: ~Copyable {
     public let slot: Int
     /// How many bytes may be filled in.
     public let byteCount: Int
-    private let generation: UInt64
+    /// Which of the contents that this slot has had it will be.
+    public let generation: UInt64
     private var isPublished = false
 
     init(pool: Pool, slot: Int, byteCount: Int, generation: UInt64) {

@@ -51,6 +51,29 @@ extension Mapping {
         }
     }
 
+    /// Writes the header and the records of a pool in which nothing is published.
+    func format(_ geometry: PoolGeometry, firstGeneration: UInt64) {
+        for slot in 0..<Int(geometry.slotCount) {
+            SlotRecord(mapping: self, offset: geometry.record(slot))[.generation] =
+                firstGeneration
+        }
+        store(.version, PoolGeometry.version)
+        store(.fileSize, geometry.fileSize)
+        store(.recordOffset, PoolGeometry.recordOffset)
+        store(.recordSize, PoolGeometry.recordSize)
+        store(.contentOffset, geometry.contentOffset)
+        store(.stride, geometry.stride)
+        store(.slotSize, geometry.slotSize)
+        store(.slotCount, geometry.slotCount)
+        store(.checksum, geometry.checksum.word)
+        store(.lease, geometry.lease)
+        store(.inode, identity.inode)
+        store(.firstGeneration, firstGeneration)
+        store(.creator, UInt64(getpid()))
+        // Until this word is there, nobody can open it.
+        store(.magic, PoolGeometry.magic)
+    }
+
     /// Maps the file of a pool that is ready.
     static func open(
         _ path: String, attempt: String

@@ -45,25 +45,7 @@ public final class PoolSegment: Sendable {
         let attempt = "could not make the pool \(path)"
         let geometry = try PoolGeometry(layout, attempt: attempt)
         let mapping = try Mapping.create(path, size: geometry.fileSize, attempt: attempt)
-        for slot in 0..<layout.slotCount {
-            SlotRecord(mapping: mapping, offset: geometry.record(slot))[.generation] =
-                firstGeneration
-        }
-        mapping.store(.version, PoolGeometry.version)
-        mapping.store(.fileSize, geometry.fileSize)
-        mapping.store(.recordOffset, PoolGeometry.recordOffset)
-        mapping.store(.recordSize, PoolGeometry.recordSize)
-        mapping.store(.contentOffset, geometry.contentOffset)
-        mapping.store(.stride, geometry.stride)
-        mapping.store(.slotSize, geometry.slotSize)
-        mapping.store(.slotCount, geometry.slotCount)
-        mapping.store(.checksum, geometry.checksum.word)
-        mapping.store(.lease, geometry.lease)
-        mapping.store(.inode, mapping.identity.inode)
-        mapping.store(.firstGeneration, firstGeneration)
-        mapping.store(.creator, UInt64(getpid()))
-        // Until this word is there, nobody can open it.
-        mapping.store(.magic, PoolGeometry.magic)
+        mapping.format(geometry, firstGeneration: firstGeneration)
         return PoolSegment(path: path, geometry: geometry, mapping: mapping)
     }
 

@@ -37,11 +37,25 @@ final class TestPool {
 extension Pool {
     /// Publishes that many bytes of one value.
     func publish(_ value: UInt8, count: Int, readers: Int = 1) throws -> SlotReference {
-        guard let loan = try loan(byteCount: count) else { throw TestFailure("no slot is free") }
+        let loan = try lend(count)
         loan.withBytes { bytes in
             for index in bytes.indices { bytes[index] = value }
         }
         return try loan.publish(size: count, readers: readers)
+    }
+
+    /// A loan that there must be.
+    func lend(_ byteCount: Int) throws -> Loan {
+        guard let loan = try loan(byteCount: byteCount) else {
+            throw TestFailure("no slot is free")
+        }
+        return loan
+    }
+
+    /// Which slot would be lent now; nil when none.
+    func freeSlot() throws -> Int? {
+        guard let loan = try loan(byteCount: 1) else { return nil }
+        return loan.slot
     }
 
     /// Reads all that a reference names.
