@@ -124,13 +124,14 @@ let package = Package(
         program("synmesh-guard", ["CLinux", "Supervision"]),
         module("PointClouds", ["CXXHash", "JSON"]),
         module("Game24", ["JSON"]),
+        module("Reconstruction", ["PointClouds", "JSON"]),
         program(
             "synmesh-probe",
             ["AgentRuntime", "Messaging", "Recording", "Threads", "Wire", "JSON", "ZeroMQ"],
             path: "agents/probe"),
         program(
             "synmesh-photogrammetry",
-            ["AgentRuntime", "Messaging", "PointClouds", "Wire", "JSON"],
+            ["AgentRuntime", "Messaging", "PointClouds", "Reconstruction", "Wire", "JSON"],
             path: "agents/photogrammetry"),
         program(
             "synmesh-thoughts", ["AgentRuntime", "Game24", "Messaging", "Wire", "JSON"],
@@ -179,6 +180,7 @@ let package = Package(
             ]),
         tests("PointClouds", ["JSON"], exclude: ["plyfile_report.py"]),
         tests("Game24", ["JSON"]),
+        tests("Reconstruction", ["JSON", "PointClouds"]),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [

@@ -1,164 +1,151 @@
-/// Why bytes are not the content of a cloud's message.
-public struct CloudContentError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// Offset of the first byte that does not fit.
-    public let offset: Int
-    /// What was wrong there.
-    public let reason: String
+internal import CXXHash
 
-    /// One line for a person.
-    public var description: String {
-        "not a point cloud: byte \(offset): \(reason); send what CloudContent.encode makes"
+/// The content of a cloud's message where it lies: in an array, or in memory that others share.
+///
+/// Valid as long as the bytes are: within the closure that they were handed to.
+public struct CloudContent {
+    /// What stands before the points.
+    public let header: CloudHeader
+    /// Header and points.
+    public let bytes: UnsafeRawBufferPointer
+
+    /// The content in `bytes`, checked to its last number.
+    ///
+    /// - Throws: `CloudContentError` for anything that is no cloud.
+    public init(_ bytes: UnsafeRawBufferPointer) throws(CloudContentError) {
+        header = try CloudHeader(reading: bytes)
+        self.bytes = bytes
+        if let index = firstNotFinite {
+            throw CloudContentError(
+                CloudHeader.size + index * header.scalar.size, "the number is not finite")
+        }
+    }
+
+    /// The points: numbers of the header's kind, little-endian.
+    public var points: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: bytes[CloudHeader.size...])
+    }
+
+    /// XXH3 of all bytes, as `xxh3:` and sixteen hexadecimal digits.
+    public var digest: String { CloudContent.digest(of: bytes) }
+
+    /// XXH3 of some bytes, as `xxh3:` and sixteen hexadecimal digits.
+    public static func digest(of bytes: UnsafeRawBufferPointer) -> String {
+        let hash = XXH3_64bits(bytes.baseAddress, bytes.count)
+        let digits = String(hash, radix: 16)
+        return "xxh3:" + String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
+    /// The points' positions, copied.
+    public var cloud: PointCloud {
+        let stride = header.scalarsPerPoint
+        func copied<Scalar: CloudScalar>(_: Scalar.Type) -> [Scalar] {
+            let points = points
+            return [Scalar](unsafeUninitializedCapacity: header.count * 3) { buffer, count in
+                for index in 0..<header.count * 3 {
+                    let place = index / 3 * stride + index % 3
+                    buffer.initializeElement(at: index, to: Scalar(points, at: place))
+                }
+                count = header.count * 3
+            }
+        }
+        switch header.scalar {
+        case .single: return PointCloud(.single(copied(Float.self)))
+        case .double: return PointCloud(.double(copied(Double.self)))
+        }
+    }
+
+    private var firstNotFinite: Int? {
+        let points = points
+        let count = header.count * header.scalarsPerPoint
+        switch header.scalar {
+        case .single:
+            // All exponents at once, without a branch for each: this is read once a cloud of 100 MB.
+            var worst: UInt32 = 0
+            for index in 0..<count {
+                let bits = points.loadUnaligned(fromByteOffset: index &* 4, as: UInt32.self)
+                worst = max(worst, UInt32(littleEndian: bits) & 0x7F80_0000)
+            }
+            guard worst == 0x7F80_0000 else { return nil }
+            return (0..<count).first { !Float(points, at: $0).isFinite }
+        case .double:
+            return (0..<count).first { !Double(points, at: $0).isFinite }
+        }
     }
 }
 
-/// A cloud as the content of a message: 16 bytes of header, then the coordinates, little-endian.
-///
-/// | bytes | meaning |
-/// |---|---|
-/// | 0..<4 | `SMPC` |
-/// | 4 | version, 1 |
-/// | 5 | bytes a coordinate: 4 (Float32) or 8 (Float64) |
-/// | 6..<8 | 0 |
-/// | 8..<16 | number of points |
-/// | 16... | x, y, z of each point |
-///
-/// The header is a multiple of eight bytes long, so that a reader that maps the content from shared
-/// memory finds every coordinate aligned.
-public enum CloudContent {
-    /// The length of what stands before the first coordinate, in bytes.
-    public static let headerSize = 16
-    /// The only version there is.
-    public static let version: UInt8 = 1
-
-    private static let magic = Array("SMPC".utf8)
-
-    /// How many bytes the content of a cloud takes.
-    public static func size(of cloud: PointCloud) -> Int {
-        headerSize + cloud.count * 3 * scalarSize(cloud.coordinates)
+extension CloudHeader {
+    /// The header for the points of `cloud`, as measured and in the world's coordinates.
+    public init(_ cloud: PointCloud) {
+        switch cloud.coordinates {
+        case .single: self.init(count: cloud.count, scalar: .single)
+        case .double: self.init(count: cloud.count, scalar: .double)
+        }
     }
+}
 
-    /// The content for `cloud`.
-    public static func encode(_ cloud: PointCloud) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(size(of: cloud))
-        bytes += magic
-        bytes += [version, UInt8(scalarSize(cloud.coordinates)), 0, 0]
-        withUnsafeBytes(of: UInt64(cloud.count).littleEndian) { bytes.append(contentsOf: $0) }
-        append(cloud.coordinates, to: &bytes)
-        return bytes
-    }
-
-    /// The cloud of a content.
+extension PointCloud {
+    /// The content of a message with this cloud, as measured.
     ///
-    /// - Throws: `CloudContentError` for anything that `encode` would not have made.
-    public static func decode(_ bytes: [UInt8]) throws(CloudContentError) -> PointCloud {
-        guard bytes.count >= headerSize else {
-            throw CloudContentError(
-                offset: bytes.count, reason: "the content ends within its header")
+    /// - Parameter header: Says what else is known of it; number and kind of its points are the
+    ///   cloud's.
+    /// - Returns: Header and points.
+    public func content(_ header: CloudHeader? = nil) -> [UInt8] {
+        var complete = header ?? CloudHeader(self)
+        let own = CloudHeader(self)
+        (complete.count, complete.scalar, complete.hasNormals) = (own.count, own.scalar, false)
+        return [UInt8](unsafeUninitializedCapacity: complete.contentSize) { buffer, count in
+            let target = UnsafeMutableRawBufferPointer(buffer)
+            complete.write(to: target)
+            writePoints(
+                to: UnsafeMutableRawBufferPointer(rebasing: target[CloudHeader.size...]))
+            count = complete.contentSize
         }
-        guard bytes.starts(with: magic) else {
-            throw CloudContentError(offset: 0, reason: "it does not begin with SMPC")
-        }
-        guard bytes[4] == version else {
-            throw CloudContentError(offset: 4, reason: "version \(bytes[4]), expected \(version)")
-        }
-        let size = Int(bytes[5])
-        guard size == 4 || size == 8 else {
-            throw CloudContentError(offset: 5, reason: "\(size) bytes a coordinate, not 4 or 8")
-        }
-        guard bytes[6] == 0 && bytes[7] == 0 else {
-            throw CloudContentError(offset: 6, reason: "the reserved bytes are not 0")
-        }
-        let declared = bytes[8..<16].reversed().reduce(0 as UInt64) { $0 << 8 | UInt64($1) }
-        let room = bytes.count - headerSize
-        // By division: the declared number may be one that no multiplication survives.
-        guard room.isMultiple(of: 3 * size), declared == UInt64(room / (3 * size)) else {
-            throw CloudContentError(
-                offset: 8, reason: "\(declared) points declared, \(room) bytes of coordinates")
-        }
-        let coordinates: PointCloud.Coordinates =
-            size == 4 ? .single(singles(bytes)) : .double(doubles(bytes))
-        if let index = firstNotFinite(coordinates) {
-            throw CloudContentError(
-                offset: headerSize + index * size, reason: "the coordinate is not finite")
-        }
-        return PointCloud(coordinates)
     }
 
-    /// Appends coordinates as they stand in a content and in a binary PLY.
-    static func append(_ coordinates: PointCloud.Coordinates, to bytes: inout [UInt8]) {
+    /// Writes the coordinates as they stand in a content and in a binary PLY.
+    public func writePoints(to target: UnsafeMutableRawBufferPointer) {
+        #if _endian(big)
+            #error("coordinates are copied as they are: swap their bytes here")
+        #endif
         switch coordinates {
-        case .single(let values):
-            #if _endian(little)
-                values.withUnsafeBytes { bytes.append(contentsOf: $0) }
-            #else
-                for value in values {
-                    withUnsafeBytes(of: value.bitPattern.littleEndian) {
-                        bytes.append(contentsOf: $0)
-                    }
-                }
-            #endif
-        case .double(let values):
-            #if _endian(little)
-                values.withUnsafeBytes { bytes.append(contentsOf: $0) }
-            #else
-                for value in values {
-                    withUnsafeBytes(of: value.bitPattern.littleEndian) {
-                        bytes.append(contentsOf: $0)
-                    }
-                }
-            #endif
+        case .single(let values): values.withUnsafeBytes { target.copyMemory(from: $0) }
+        case .double(let values): values.withUnsafeBytes { target.copyMemory(from: $0) }
         }
+    }
+}
+
+/// A number that points are made of, for loops over many of them.
+public protocol CloudScalar: BitwiseCopyable {
+    /// The number with the given index among little-endian ones.
+    init(_ bytes: UnsafeRawBufferPointer, at index: Int)
+
+    /// The same number in double precision.
+    var inDouble: Double { get }
+}
+
+extension Float: CloudScalar {
+    /// The number with the given index among little-endian ones.
+    @inlinable
+    public init(_ bytes: UnsafeRawBufferPointer, at index: Int) {
+        self.init(
+            bitPattern: UInt32(
+                littleEndian: bytes.loadUnaligned(fromByteOffset: index &* 4, as: UInt32.self)))
     }
 
-    private static func scalarSize(_ coordinates: PointCloud.Coordinates) -> Int {
-        switch coordinates {
-        case .single: 4
-        case .double: 8
-        }
+    /// The same number in double precision.
+    @inlinable public var inDouble: Double { Double(self) }
+}
+
+extension Double: CloudScalar {
+    /// The number with the given index among little-endian ones.
+    @inlinable
+    public init(_ bytes: UnsafeRawBufferPointer, at index: Int) {
+        self.init(
+            bitPattern: UInt64(
+                littleEndian: bytes.loadUnaligned(fromByteOffset: index &* 8, as: UInt64.self)))
     }
 
-    private static func singles(_ bytes: [UInt8]) -> [Float] {
-        let total = (bytes.count - headerSize) / 4
-        return [Float](unsafeUninitializedCapacity: total) { buffer, count in
-            copyCoordinates(bytes, into: UnsafeMutableRawBufferPointer(buffer), size: total * 4)
-            count = total
-            #if _endian(big)
-                for index in 0..<total {
-                    buffer[index] = Float(bitPattern: buffer[index].bitPattern.byteSwapped)
-                }
-            #endif
-        }
-    }
-
-    private static func doubles(_ bytes: [UInt8]) -> [Double] {
-        let total = (bytes.count - headerSize) / 8
-        return [Double](unsafeUninitializedCapacity: total) { buffer, count in
-            copyCoordinates(bytes, into: UnsafeMutableRawBufferPointer(buffer), size: total * 8)
-            count = total
-            #if _endian(big)
-                for index in 0..<total {
-                    buffer[index] = Double(bitPattern: buffer[index].bitPattern.byteSwapped)
-                }
-            #endif
-        }
-    }
-
-    private static func copyCoordinates(
-        _ bytes: [UInt8], into target: UnsafeMutableRawBufferPointer, size: Int
-    ) {
-        bytes.withUnsafeBytes { source in
-            target.copyMemory(
-                from: UnsafeRawBufferPointer(rebasing: source[headerSize..<headerSize + size]))
-        }
-    }
-
-    private static func firstNotFinite(_ coordinates: PointCloud.Coordinates) -> Int? {
-        switch coordinates {
-        case .single(let values):
-            values.firstIndex { $0.bitPattern & 0x7F80_0000 == 0x7F80_0000 }
-        case .double(let values):
-            values.firstIndex { !$0.isFinite }
-        }
-    }
+    /// The number itself.
+    @inlinable public var inDouble: Double { self }
 }

@@ -1,11 +1,10 @@
-internal import CXXHash
 public import JSON
 
 /// What a person and a comparison want to know of a cloud.
 public struct CloudSummary: Hashable, Sendable {
     /// How many points there are.
     public let count: Int
-    /// The smallest box around them; none where there is no point.
+    /// The smallest box around them, in the world's coordinates; none where there is no point.
     public let boundingBox: BoundingBox?
     /// The mean of the points, summed up in their order; none where there is no point.
     public let centroid: PointCloud.Point?
@@ -13,32 +12,17 @@ public struct CloudSummary: Hashable, Sendable {
     public let digest: String
 
     /// Summarises a cloud.
-    ///
-    /// - Parameters:
-    ///   - cloud: The points.
-    ///   - content: The content that the cloud came in or goes out with; the digest is of that.
-    public init(_ cloud: PointCloud, content: [UInt8]) {
-        count = cloud.count
-        var extent = Extent()
-        switch cloud.coordinates {
-        case .single(let values):
-            var index = 0
-            while index + 2 < values.count {
-                extent.add(
-                    Double(values[index]), Double(values[index + 1]), Double(values[index + 2]))
-                index += 3
+    public init(_ content: CloudContent) {
+        count = content.header.count
+        let extent =
+            switch content.header.scalar {
+            case .single: Extent(content, Float.self)
+            case .double: Extent(content, Double.self)
             }
-        case .double(let values):
-            var index = 0
-            while index + 2 < values.count {
-                extent.add(values[index], values[index + 1], values[index + 2])
-                index += 3
-            }
-        }
         boundingBox =
             count == 0 ? nil : BoundingBox(minimum: extent.minimum, maximum: extent.maximum)
         centroid = count == 0 ? nil : extent.mean(count)
-        digest = CloudSummary.digest(of: content)
+        digest = content.digest
     }
 
     /// The summary as JSON: `points`, `bounding_box`, `centroid`, `digest`.
@@ -46,23 +30,17 @@ public struct CloudSummary: Hashable, Sendable {
         [
             "points": Value(count),
             "bounding_box": boundingBox.map { box in
-                ["minimum": array(box.minimum), "maximum": array(box.maximum)]
+                ["minimum": box.minimum.json, "maximum": box.maximum.json]
             } ?? .null,
-            "centroid": centroid.map(array) ?? .null,
+            "centroid": centroid?.json ?? .null,
             "digest": .string(digest),
         ]
     }
+}
 
-    private func array(_ point: PointCloud.Point) -> Value {
-        [.double(point.x), .double(point.y), .double(point.z)]
-    }
-
-    /// XXH3 of a content, as `xxh3:` and sixteen hexadecimal digits.
-    public static func digest(of content: [UInt8]) -> String {
-        let hash = content.withUnsafeBytes { XXH3_64bits($0.baseAddress, $0.count) }
-        let digits = String(hash, radix: 16)
-        return "xxh3:" + String(repeating: "0", count: 16 - digits.count) + digits
-    }
+extension PointCloud.Point {
+    /// The point as JSON: its three coordinates.
+    public var json: Value { [.double(x), .double(y), .double(z)] }
 }
 
 private struct Extent {
@@ -70,7 +48,28 @@ private struct Extent {
     var maximum = PointCloud.Point(x: -.infinity, y: -.infinity, z: -.infinity)
     var sum = PointCloud.Point(x: 0, y: 0, z: 0)
 
-    mutating func add(_ x: Double, _ y: Double, _ z: Double) {
+    init<Scalar: CloudScalar>(_ content: CloudContent, _: Scalar.Type) {
+        let points = content.points
+        let stride = content.header.scalarsPerPoint
+        let matrix = content.header.pose.matrix
+        // Without a pose the coordinates stay as they are to the last bit, -0 included.
+        let isPlaced = content.header.pose != .identity
+        for index in 0..<content.header.count {
+            let start = index &* stride
+            let x = Scalar(points, at: start).inDouble
+            let y = Scalar(points, at: start &+ 1).inDouble
+            let z = Scalar(points, at: start &+ 2).inDouble
+            if isPlaced {
+                let (a, b, c) = matrix.toWorld(x, y, z)
+                add(a, b, c)
+            } else {
+                add(x, y, z)
+            }
+        }
+    }
+
+    @inline(__always)
+    private mutating func add(_ x: Double, _ y: Double, _ z: Double) {
         if x < minimum.x { minimum.x = x }
         if y < minimum.y { minimum.y = y }
         if z < minimum.z { minimum.z = z }

@@ -2,7 +2,11 @@ extension PLY {
     /// The bytes of a binary little-endian file with the cloud's points as its vertices.
     public static func binary(_ cloud: PointCloud, comment: String? = nil) -> [UInt8] {
         var bytes = header(cloud, format: "binary_little_endian", comment: comment)
-        CloudContent.append(cloud.coordinates, to: &bytes)
+        let start = bytes.count
+        bytes.append(contentsOf: repeatElement(0, count: CloudHeader(cloud).stride * cloud.count))
+        bytes.withUnsafeMutableBytes {
+            cloud.writePoints(to: UnsafeMutableRawBufferPointer(rebasing: $0[start...]))
+        }
         return bytes
     }
 

@@ -1,7 +1,7 @@
 /// Files in the Polygon File Format, also known as the Stanford Triangle Format.
 ///
-/// Read are the positions of the element `vertex`, in ascii and in binary_little_endian. Whatever
-/// else the file holds is checked for being complete, and skipped.
+/// Read are the positions of the element `vertex`, in ascii and in both orders of binary. Whatever
+/// else the file holds, lists included, is checked for being complete, and skipped.
 public enum PLY {
     /// Reads the positions of a file's vertices from all of its bytes.
     ///
@@ -15,7 +15,7 @@ public enum PLY {
         case .ascii:
             var reader = ASCIIReader(bytes: bytes, header: header, layout: layout)
             return try reader.read()
-        case .binaryLittleEndian:
+        case .binaryLittleEndian, .binaryBigEndian:
             var reader = BinaryReader(bytes: bytes, header: header, layout: layout)
             return try reader.read()
         }

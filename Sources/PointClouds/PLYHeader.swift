@@ -50,7 +50,7 @@ enum PLYScalar: Hashable, Sendable {
 
 /// What a PLY file says about itself before its data.
 struct PLYHeader {
-    enum Format { case ascii, binaryLittleEndian }
+    enum Format { case ascii, binaryLittleEndian, binaryBigEndian }
 
     struct Property {
         let name: String
@@ -123,10 +123,7 @@ struct PLYHeader {
         switch String(decoding: words[1], as: UTF8.self) {
         case "ascii": format = .ascii
         case "binary_little_endian": format = .binaryLittleEndian
-        case "binary_big_endian":
-            throw PLYError(
-                .unsupported, .line(lines), "the file is big-endian",
-                remedy: "convert it to binary_little_endian or ascii first")
+        case "binary_big_endian": format = .binaryBigEndian
         default: throw malformed("unknown format \(quoted(words[1]))")
         }
         hasFormat = true
@@ -196,7 +193,7 @@ private struct HeaderLines {
             throw PLYError(
                 .notPLY, .byte(0),
                 bytes.isEmpty ? "the file is empty" : "the first line is not 'ply'",
-                remedy: "name a PLY file, ascii or binary_little_endian")
+                remedy: "name a PLY file, ascii or binary")
         }
         let isWide = bytes[3] == 0x0D && bytes.count > 4 && bytes[4] == 0x0A
         terminator = isWide ? 0x0A : bytes[3]

@@ -33,26 +33,61 @@ public struct Scene: Hashable, Sendable {
 
     /// The scene's points, in single precision.
     public func cloud() -> PointCloud {
-        var generator = SplitMix64(seed: seed)
-        let hills = Hills(seed: generator.next())
         let values = [Float](unsafeUninitializedCapacity: points * 3) { buffer, count in
-            var index = 0
-            while index < points * 3 {
-                let point: (Double, Double, Double)
-                switch shape {
-                case .sphere: point = Scene.onSphere(&generator)
-                case .torus: point = Scene.onTorus(&generator)
-                case .terrain: point = hills.point(&generator)
-                }
-                buffer[index] = Float(point.0)
-                buffer[index + 1] = Float(point.1)
-                buffer[index + 2] = Float(point.2)
-                index += 3
-            }
-            count = index
+            write(nil, to: UnsafeMutableRawBufferPointer(buffer))
+            count = points * 3
         }
         return PointCloud(.single(values))
     }
+
+    /// How many bytes the points take.
+    public var size: Int { points * 3 * MemoryLayout<Float>.size }
+
+    /// Writes the points, as many of them in single precision as the scene has.
+    ///
+    /// - Parameters:
+    ///   - view: The camera that measures them: points that it sees, in its own coordinates; nil is
+    ///     all around, in the world's coordinates. Two cameras measure other points of one surface.
+    ///   - target: Where they are written, without a detour: `size` bytes.
+    public func write(_ view: View?, to target: UnsafeMutableRawBufferPointer) {
+        precondition(target.count >= size, "no room for the points of a scene")
+        var generator = SplitMix64(seed: seed)
+        let hills = Hills(seed: generator.next())
+        var camera: Camera?
+        if let view {
+            camera = Camera(view, shape)
+            generator = SplitMix64(seed: generator.next() ^ UInt64(view.index + 1) << 32)
+        }
+        var offset = 0
+        while offset < size {
+            var point =
+                switch shape {
+                case .sphere: Scene.onSphere(&generator)
+                case .torus: Scene.onTorus(&generator)
+                case .terrain:
+                    hills.point(&generator, between: camera?.strip.0 ?? 0, camera?.strip.1 ?? 10)
+                }
+            if let camera {
+                guard camera.sees(point.0, point.1) else { continue }
+                point = camera.matrix.toCamera(point.0, point.1, point.2)
+            }
+            store(point.0, offset, target)
+            store(point.1, offset &+ 4, target)
+            store(point.2, offset &+ 8, target)
+            offset &+= 12
+        }
+    }
+
+    @inline(__always)
+    private func store(
+        _ number: Double, _ offset: Int, _ target: UnsafeMutableRawBufferPointer
+    ) {
+        target.storeBytes(
+            of: Float(number).bitPattern.littleEndian, toByteOffset: offset, as: UInt32.self)
+    }
+
+    /// The pose of the camera that has the given view of the scene.
+    public func pose(_ view: View) -> Pose { view.pose(shape) }
 
     /// Marsaglia's method: a point of the disc, lifted to the sphere.
     private static func onSphere(_ generator: inout SplitMix64) -> (Double, Double, Double) {
@@ -98,8 +133,10 @@ public struct Scene: Hashable, Sendable {
 private struct Hills {
     let seed: UInt64
 
-    func point(_ generator: inout SplitMix64) -> (Double, Double, Double) {
-        let x = generator.nextUnit() * 10
+    func point(
+        _ generator: inout SplitMix64, between left: Double, _ right: Double
+    ) -> (Double, Double, Double) {
+        let x = left + generator.nextUnit() * (right - left)
         let y = generator.nextUnit() * 10
         var height = 0.0
         var scale = 0.5
