@@ -31,9 +31,13 @@ public struct CloudContent {
 
     /// XXH3 of some bytes, as `xxh3:` and sixteen hexadecimal digits.
     public static func digest(of bytes: UnsafeRawBufferPointer) -> String {
-        let hash = XXH3_64bits(bytes.baseAddress, bytes.count)
-        let digits = String(hash, radix: 16)
+        let digits = String(hash(of: bytes), radix: 16)
         return "xxh3:" + String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
+    /// XXH3 of some bytes.
+    public static func hash(of bytes: UnsafeRawBufferPointer) -> UInt64 {
+        XXH3_64bits(bytes.baseAddress, bytes.count)
     }
 
     /// The points' positions, copied.

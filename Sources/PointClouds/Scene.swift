@@ -31,10 +31,10 @@ public struct Scene: Hashable, Sendable {
         self.seed = seed
     }
 
-    /// The scene's points, in single precision.
-    public func cloud() -> PointCloud {
+    /// The scene's points in single precision, or those that one of several cameras sees.
+    public func cloud(_ view: View? = nil) -> PointCloud {
         let values = [Float](unsafeUninitializedCapacity: points * 3) { buffer, count in
-            write(nil, to: UnsafeMutableRawBufferPointer(buffer))
+            write(view, to: UnsafeMutableRawBufferPointer(buffer))
             count = points * 3
         }
         return PointCloud(.single(values))

@@ -11,7 +11,7 @@ public struct Surfels: Hashable, Sendable {
     public let positions: [PointCloud.Point]
     /// The directions that the surface faces, of length 1.
     ///
-    /// Towards the first camera that saw it, or upwards where there is none; zero where too few
+    /// Towards the nearest camera that saw it, or upwards where there is none; zero where too few
     /// cubes around have points.
     public let normals: [PointCloud.Point]
     /// How much of the spread around is across the surface: 0 where it is flat, at most 1/3.
@@ -39,9 +39,7 @@ public struct Surfels: Hashable, Sendable {
         var curvatures: [Double] = []
         normals.reserveCapacity(voxels.count)
         curvatures.reserveCapacity(voxels.count)
-        let hasCameras = grid.viewpoints.values.contains { $0 != Pose.identity.position }
-        var viewpoints = [PointCloud.Point?](repeating: nil, count: CloudHeader.viewsMax)
-        for (view, place) in grid.viewpoints { viewpoints[view] = place }
+        let cameras = Surfels.cameras(grid)
         let positions = positions
         Surfels.sweep(keys) { index, neighbours in
             var spread = Spread()
@@ -51,16 +49,36 @@ public struct Surfels: Hashable, Sendable {
                 curvatures.append(0)
                 return
             }
-            var towards = PointCloud.Point(x: 0, y: 0, z: 1)
-            let first = voxels[index].views.trailingZeroBitCount
-            if hasCameras, first < viewpoints.count, let place = viewpoints[first] {
-                towards = place - positions[index]
-            }
-            normals.append(axis.direction.facing(towards))
+            normals.append(
+                Surfels.facing(
+                    axis.direction, positions[index],
+                    cameras.lazy.filter { voxels[index].views >> UInt32($0.view) & 1 == 1 }))
             curvatures.append(axis.share)
         }
         self.normals = normals
         self.curvatures = curvatures
+    }
+
+    /// Where cameras stand, by view; none where the clouds were not measured by any.
+    private static func cameras(_ grid: VoxelGrid) -> [(view: Int, place: PointCloud.Point)] {
+        let places = grid.viewpoints.sorted { $0.key < $1.key }
+        let isMeasured = places.contains { $0.value != Pose.identity.position }
+        return isMeasured ? places.map { (view: $0.key, place: $0.value) } : []
+    }
+
+    /// A direction across the surface, turned to the nearest of some cameras.
+    private static func facing(
+        _ normal: PointCloud.Point, _ position: PointCloud.Point,
+        _ cameras: some Sequence<(view: Int, place: PointCloud.Point)>
+    ) -> PointCloud.Point {
+        var towards = PointCloud.Point(x: 0, y: 0, z: 1)
+        var least = Double.infinity
+        for camera in cameras {
+            let way = camera.place - position
+            let square = way.dot(way)
+            if square < least { (least, towards) = (square, way) }
+        }
+        return normal.facing(towards)
     }
 
     /// The mean of a cube's points, in edges.

@@ -82,15 +82,43 @@ extension AgentKind {
                             example: "100000"),
                         Setting("shape", .choice(["sphere", "torus", "terrain"])),
                     ])),
-            ] + clouds, exclusive: [["cloud", "scene"]]),
+                Setting("view", .integer(0...31)),
+                Setting("views", .integer(1...32)),
+                Setting(
+                    "pose",
+                    .object(
+                        ["x", "y", "z"].map { Setting($0, .number(-1e12...1e12)) }
+                            + ["yaw", "pitch", "roll"].map { Setting($0, .number(-360...360)) })),
+            ] + clouds, exclusive: [["cloud", "scene"], ["pose", "scene"]]),
+        AgentKind(
+            "features", executable: "synmesh-photogrammetry",
+            settings: [
+                Setting("to", .agents),
+                Setting("topics", .publishedTopics),
+                Setting("forward", .agents),
+                Setting("voxel", voxel),
+                Setting("keypoints", .integer(1...10_000)),
+            ] + clouds),
+        AgentKind(
+            "dense", executable: "synmesh-photogrammetry",
+            settings: [
+                Setting("to", .agents),
+                Setting("views", .integer(1...32)),
+                Setting("voxel", voxel, isRequired: true, example: "0.05"),
+                Setting("sets", .integer(1...1_000)),
+            ] + clouds),
         AgentKind(
             "mesh", executable: "synmesh-photogrammetry",
             settings: [
                 Setting("to", .agents),
                 Setting("topics", .publishedTopics),
+                Setting("voxel", voxel),
             ]),
         coordinator, proposer, evaluator, observer,
     ]
+
+    /// The edge of a voxel, in the unit of the clouds.
+    private static let voxel = Shape.number(1e-9...1e9)
 
     /// The setting `threshold` where it is not given.
     static let threshold = 10_000_000

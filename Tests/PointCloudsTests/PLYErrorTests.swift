@@ -88,9 +88,6 @@ private let headers: [BrokenFile] = [
         "x is a list",
         "ply\nformat ascii 1.0\nelement vertex 1\nproperty list uchar float x\nend_header\n",
         .missingCoordinates, .line(3), "is a list"),
-    BrokenFile(
-        "big-endian", ascii("1", "", format: "binary_big_endian 1.0"), .unsupported, .line(2),
-        "big-endian"),
 ]
 
 private let texts: [BrokenFile] = [
@@ -153,6 +150,10 @@ private let binaries: [BrokenFile] = [
     BrokenFile(
         "binary infinite", binary("1"), .notFinite, .byte(123), "coordinate z of vertex 0 is inf",
         data: floats([1, 2, .infinity])),
+    BrokenFile(
+        "big-endian not a number", ascii("1", "", format: "binary_big_endian 1.0"), .notFinite,
+        .byte(116), "coordinate y of vertex 0 is nan",
+        data: [0x3F, 0x80, 0, 0, 0x7F, 0xC0, 0, 0, 0x3F, 0x80, 0, 0]),
     BrokenFile(
         "binary list that lies", binary("1", more: "element face 1\nproperty list uint int i\n"),
         .truncated, .byte(171), "row 0 of 1 of 'face'",

@@ -2,10 +2,14 @@
 
 read FILE...   reports the files
 write FOLDER   writes files of many kinds into the folder, and reports them
+real           reports the files that Debian's assimp-testmodels and PyPI's pyvista bring along
 
-The report is JSON: {path: {"points", "minimum", "maximum"}}.
+The report is JSON: {path: {"points", "minimum", "maximum"}}, or {path: {"error"}} for what plyfile
+cannot read.
 """
 
+import glob
+import importlib.util
 import json
 import os
 import sys
@@ -20,14 +24,30 @@ except ImportError as error:
 def report(paths):
     result = {}
     for path in paths:
-        vertex = PlyData.read(path)["vertex"]
-        columns = [vertex[axis] for axis in "xyz"]
-        result[path] = {
-            "points": vertex.count,
-            "minimum": [float(column.min()) for column in columns],
-            "maximum": [float(column.max()) for column in columns],
-        }
+        try:
+            vertex = PlyData.read(path)["vertex"]
+            columns = [vertex[axis] for axis in "xyz"]
+            result[path] = {
+                "points": vertex.count,
+                "minimum": [float(column.min()) for column in columns if vertex.count],
+                "maximum": [float(column.max()) for column in columns if vertex.count],
+            }
+        except Exception as error:
+            result[path] = {"error": f"{type(error).__name__}: {error}"}
     print(json.dumps(result))
+
+
+def real_files():
+    # Only looked for: to import pyvista takes all of VTK.
+    pyvista = importlib.util.find_spec("pyvista")
+    places = pyvista.submodule_search_locations if pyvista else []
+    folders = ["/usr/share/assimp/models"] + [os.path.join(place, "examples") for place in places]
+    files = [
+        sorted(glob.glob(os.path.join(folder, "**", "*.ply"), recursive=True)) for folder in folders
+    ]
+    if len(files) < 2 or not all(files):
+        sys.exit("assimp-testmodels or pyvista is missing: run 'make deps'")
+    return sum(files, [])
 
 
 def vertices(types, count=57):
@@ -65,9 +85,9 @@ def write(folder):
     }
     paths = []
     for name, elements in kinds.items():
-        for text in (False, True):
-            path = os.path.join(folder, f"{name}-{'ascii' if text else 'binary'}.ply")
-            PlyData(elements, text=text, byte_order="=" if text else "<").write(path)
+        for kind, order in (("ascii", "="), ("binary", "<"), ("big-endian", ">")):
+            path = os.path.join(folder, f"{name}-{kind}.ply")
+            PlyData(elements, text=kind == "ascii", byte_order=order).write(path)
             paths.append(path)
     report(paths)
 
@@ -75,5 +95,7 @@ def write(folder):
 if __name__ == "__main__":
     if sys.argv[1] == "write":
         write(sys.argv[2])
+    elif sys.argv[1] == "real":
+        report(real_files())
     else:
         report(sys.argv[2:])

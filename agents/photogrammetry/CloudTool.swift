@@ -6,15 +6,18 @@ import PointClouds
 /// What `synmesh-photogrammetry` does for a person.
 enum CloudTool {
     static let usage = """
-        usage: synmesh-photogrammetry scene sphere|torus|terrain POINTS SEED ascii|binary > FILE
-               synmesh-photogrammetry summary FILE
+        usage: synmesh-photogrammetry scene sphere|torus|terrain POINTS SEED ascii|binary
+                   [VIEW VIEWS] > FILE
+               synmesh-photogrammetry summary FILE [VOXEL]
+        A VIEW (from 0, of VIEWS) is what one of several cameras sees, in its own coordinates.
+        With a VOXEL, the edge of a cube, the surface is measured too.
         Without arguments it is an agent, started by 'synmesh up' or 'synmesh run'.
         """
 
     static func run(_ arguments: [String]) -> Never {
-        switch arguments.first {
-        case "scene" where arguments.count == 5: scene(arguments)
-        case "summary" where arguments.count == 2: summary(of: arguments[1])
+        switch (arguments.first, arguments.count) {
+        case ("scene", 5), ("scene", 7): scene(arguments)
+        case ("summary", 2), ("summary", 3): summary(arguments)
         default: fail(usage, code: 64)
         }
     }
@@ -24,7 +27,15 @@ enum CloudTool {
             let points = Int(arguments[2]), (1...Scene.pointsMax).contains(points),
             let seed = UInt64(arguments[3]), ["ascii", "binary"].contains(arguments[4])
         else { fail(usage, code: 64) }
-        let cloud = Scene(shape: shape, points: points, seed: seed).cloud()
+        var view: View?
+        if arguments.count == 7 {
+            guard let index = Int(arguments[5]), let count = Int(arguments[6]),
+                let named = View(index, of: count)
+            else { fail(usage, code: 64) }
+            view = named
+        }
+        let scene = Scene(shape: shape, points: points, seed: seed)
+        let cloud = scene.cloud(view)
         let comment = "synmesh-photogrammetry \(arguments.joined(separator: " "))"
         write(
             arguments[4] == "ascii"
@@ -33,11 +44,23 @@ enum CloudTool {
         exit(0)
     }
 
-    private static func summary(of path: String) -> Never {
+    private static func summary(_ arguments: [String]) -> Never {
+        var voxel: Double?
+        if arguments.count == 3 {
+            guard let edge = Double(arguments[2]), voxelRange.contains(edge) else {
+                fail(usage, code: 64)
+            }
+            voxel = edge
+        }
         do throws(AgentFailure) {
-            let cloud = try CloudFile.read(path)
-            let json = CloudSummary(cloud, content: CloudContent.encode(cloud)).json
-            write(Array((json.canonical + "\n").utf8), to: STDOUT_FILENO)
+            let bytes = try CloudFile.read(arguments[1]).content()
+            let report = bytes.withUnsafeBytes { bytes in
+                reading(bytes) { CloudReport($0, voxel: voxel).json }
+            }
+            switch report {
+            case .success(let json): write(Array((json.canonical + "\n").utf8), to: STDOUT_FILENO)
+            case .failure(let refusal): fail(refusal.reason, code: 70)
+            }
             exit(0)
         } catch {
             fail(error.message, code: error.code.rawValue)
@@ -57,24 +80,6 @@ enum CloudTool {
             }
             guard written > 0 || errno == EINTR else { exit(1) }
             offset += max(written, 0)
-        }
-    }
-}
-
-/// A user's PLY file.
-enum CloudFile {
-    /// More is refused, since a file is read whole.
-    static let sizeMax = 2 << 30
-
-    /// The cloud of a file.
-    static func read(_ path: String) throws(AgentFailure) -> PointCloud {
-        guard let bytes = try AgentMain.contents(of: path, atMost: sizeMax) else {
-            throw AgentFailure(.settings, "there is no file '\(path)'")
-        }
-        do throws(PLYError) {
-            return try PLY.read(bytes)
-        } catch {
-            throw AgentFailure(.settings, "\(path): \(error)")
         }
     }
 }

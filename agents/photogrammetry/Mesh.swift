@@ -2,18 +2,19 @@ import AgentRuntime
 import JSON
 import Messaging
 import PointClouds
+import Reconstruction
 import Wire
 
-/// Receives clouds, and says of each how many points it has, where they are and what its digest is.
+/// Receives clouds, and says of each how many points it has, where they are, what its digest is, and
+/// how large the surface is that they lie on.
+///
+/// A merged cloud has its voxels and normals with it. The surface of a cloud as measured is computed
+/// only where the setting `voxel` says how finely.
 final class Mesh: Agent {
     /// The type of the messages that say what a cloud is.
     static let summaryType = "mesh_summary"
-    /// The type of the messages that say why a content is no cloud.
-    static let refusalType = "mesh_refusal"
     /// Of more clouds than this only the number is kept.
     private static let cloudsMax = 100_000
-    /// Of more malformed contents than this only the number is kept.
-    private static let malformedMax = 100
 
     private struct Entry {
         let source: String
@@ -24,36 +25,33 @@ final class Mesh: Agent {
     }
 
     private let destinations: [Address]
+    private let voxel: Double?
     private var clouds: [Entry] = []
     private var cloudCount: Int64 = 0
-    private var malformed: [Value] = []
-    private var malformedCount: Int64 = 0
+    private var refusals = Refusals()
 
     init(_ setup: AgentSetup) throws(AgentFailure) {
         destinations = try setup.destinations()
+        voxel = try setup.number("voxel", in: voxelRange)
     }
 
     func handle(_ envelope: Envelope, _ outbox: Outbox) throws(MessagingError) {
         guard envelope.carriesPointCloud else { return }
-        let reading: Result<Value, CloudContentError> = try outbox.receivePointCloud(envelope) {
-            let content = [UInt8]($0)
-            do throws(CloudContentError) {
-                let cloud = try CloudContent.decode(content)
-                return .success(CloudSummary(cloud, content: content).json)
-            } catch {
-                return .failure(error)
+        let voxel = voxel
+        let read = try outbox.receivePointCloud(envelope) { bytes in
+            reading(bytes) { content in CloudReport(content, voxel: voxel).json }
+        }
+        switch read {
+        case .success(let summary):
+            keep(envelope, summary)
+            for destination in [.agent(envelope.source)] + destinations {
+                try outbox.send(
+                    to: destination, type: Mesh.summaryType,
+                    content: Array(summary.canonical.utf8), encoding: .json,
+                    cause: envelope.identity)
             }
-        }
-        let summary: Value
-        switch reading {
-        case .success(let json): summary = json
-        case .failure(let error): return try refuse(envelope, error.description, outbox)
-        }
-        keep(envelope, summary)
-        for destination in [.agent(envelope.source)] + destinations {
-            try outbox.send(
-                to: destination, type: Mesh.summaryType, content: Array(summary.canonical.utf8),
-                encoding: .json, cause: envelope.identity)
+        case .failure(let refusal):
+            try refusals.refuse(envelope, refusal.reason, outbox)
         }
     }
 
@@ -70,31 +68,15 @@ final class Mesh: Agent {
                 sequence: envelope.sequence, json: .object(members)))
     }
 
-    private func refuse(
-        _ envelope: Envelope, _ reason: String, _ outbox: Outbox
-    ) throws(MessagingError) {
-        malformedCount += 1
-        if malformed.count < Mesh.malformedMax {
-            outbox.log("\(envelope.identity): \(reason)")
-            malformed.append([
-                "identity": .string(envelope.identity.description), "reason": .string(reason),
-            ])
-        }
-        let content: Value = ["error": .string(reason)]
-        try outbox.send(
-            to: .agent(envelope.source), type: Mesh.refusalType,
-            content: Array(content.canonical.utf8), encoding: .json, cause: envelope.identity)
-    }
-
     /// In the order of identities, so that the order of arrival does not show.
     func result() -> Value {
         let ordered = clouds.sorted {
             ($0.source, $0.incarnation, $0.sequence) < ($1.source, $1.incarnation, $1.sequence)
         }
-        return [
-            "clouds": .array(ordered.map(\.json)), "cloud_count": .integer(cloudCount),
-            "malformed": .array(malformed), "malformed_count": .integer(malformedCount),
-        ]
+        var members = refusals.members
+        members["clouds"] = .array(ordered.map(\.json))
+        members["cloud_count"] = .integer(cloudCount)
+        return .object(members)
     }
 
     func state() -> Value { result() }
@@ -110,7 +92,6 @@ final class Mesh: Agent {
                 sequence: UInt64(clamping: sequence), json: json)
         }
         cloudCount = state["cloud_count"]?.integer ?? 0
-        malformed = state["malformed"]?.array ?? []
-        malformedCount = state["malformed_count"]?.integer ?? 0
+        refusals.restore(state)
     }
 }

@@ -7,7 +7,11 @@ struct Program {
         let arguments = Array(CommandLine.arguments.dropFirst())
         if arguments.isEmpty {
             AgentMain.run(
-                "synmesh-photogrammetry", kinds: ["camera": Camera.self, "mesh": Mesh.self])
+                "synmesh-photogrammetry",
+                kinds: [
+                    "camera": Camera.self, "features": Features.self, "dense": Dense.self,
+                    "mesh": Mesh.self,
+                ])
         }
         CloudTool.run(arguments)
     }
