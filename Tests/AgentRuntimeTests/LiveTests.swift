@@ -90,7 +90,13 @@ struct LiveTests {
             ("s4", "camera", [:], 2, "'cloud' (a PLY file) or 'scene'"),
             ("s5", "camera", ["cloud": "/nowhere.ply"], 2, "there is no file '/nowhere.ply'"),
             ("s6", "camera", ["cloud": .string(#filePath)], 2, "not PLY"),
-            ("s7", "dense", [:], 3, "this program has: camera, mesh"),
+            ("s7", "tree", [:], 3, "this program has: camera, dense, features, mesh"),
+            ("s8", "dense", [:], 2, "needs the setting 'voxel'"),
+            ("s9", "camera", ["scene": ["points": 5], "view": 0], 2, "go together"),
+            (
+                "s10", "camera", ["scene": ["points": 5], "pose": ["x": 1]], 2,
+                "follows from 'view'"
+            ),
         ]
         for (name, kind, settings, code, words) in cases {
             try await mesh.launch(name, kind: kind, settings)
