@@ -46,7 +46,8 @@ struct LineTests {
         }
     }
 
-    @Test("Views are merged to one surface, forwarded ones among them; malformed ones change nothing")
+    @Test(
+        "Views are merged to one surface, forwarded ones among them; malformed ones change nothing")
     func line() async throws {
         let mesh = try LiveMesh()
         try await Self.start(mesh)
@@ -183,7 +184,9 @@ struct LineTests {
         }
         #expect(good.count >= 8 && result["malformed_count"] == 0)
         for (index, file) in files.enumerated() where file.value["error"] == nil {
-            let cloud = result["clouds"]?.array?.first { $0["source"] == .string("camera-\(index)") }
+            let cloud = result["clouds"]?.array?.first {
+                $0["source"] == .string("camera-\(index)")
+            }
             #expect(cloud?["points"] == file.value["points"], "\(file.key)")
             for corner in ["minimum", "maximum"] {
                 let ours = cloud?["bounding_box"]?[corner]?.array?.map(\.double)
