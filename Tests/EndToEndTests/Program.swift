@@ -135,7 +135,8 @@ final class TemporaryFolder {
         }
         _ = try write(
             try changed("\(root)/topologies/\(topology)", topologyChanges)
-                .replacing("../scenarios/", with: "\(root)/scenarios/"),
+                .replacing("../scenarios/", with: "\(root)/scenarios/")
+                .replacing("../agents/", with: "\(root)/agents/"),
             to: "topologies/\(topology)")
         return try write(scenario, to: "scenarios/\(name).yaml")
     }
