@@ -173,10 +173,12 @@ final class Coordinator: Agent {
         guard let puzzle = open[number] else { return }
         for share in puzzle.search.shares
         where !puzzle.isComplete(share, settings.evaluators) {
-            let thoughts = Thoughts(puzzle.place(of: share), share.thoughts)
+            let place = Place(
+                puzzle: number, slot: settings.slot(of: number), branch: share.branch,
+                round: puzzle.search.round)
             try outbox.send(
                 to: .agent(settings.proposer(of: number, branch: share.branch)),
-                type: MessageType.expand, thoughts.json)
+                type: MessageType.expand, Thoughts(place, share.thoughts).json)
         }
     }
 
@@ -218,9 +220,11 @@ final class Coordinator: Agent {
         _ number: Int, _ type: String, _ members: [String: Value], _ outbox: Outbox
     ) throws(MessagingError) {
         var members = members
+        let slot = settings.slot(of: number)
         members["puzzle"] = Value(number)
+        members["slot"] = Value(slot)
         for topic in settings.announcements {
-            try outbox.send(to: .topic("\(topic).\(number)"), type: type, .object(members))
+            try outbox.send(to: .topic("\(topic).\(slot)"), type: type, .object(members))
         }
     }
 

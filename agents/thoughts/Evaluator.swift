@@ -43,7 +43,8 @@ final class Evaluator: Agent {
         shares += 1
         self.votes += Int64(thoughts.count)
         try outbox.send(
-            to: .topic(share.place.topic(under: root)), type: MessageType.votes, votes.json,
+            to: .topic("\(root).\(share.place.slot).\(share.place.branch)"),
+            type: MessageType.votes, votes.json,
             cause: envelope.identity)
     }
 

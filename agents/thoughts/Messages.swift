@@ -10,47 +10,52 @@ enum MessageType {
     static let expand = "expand"
     /// On `tot.<puzzle>.<branch>`: what that gave.
     static let proposals = "proposals"
-    /// On `votes.<puzzle>.<branch>`: what an evaluator thinks of it.
+    /// On `votes.<slot>.<branch>`: what an evaluator thinks of it.
     static let votes = "votes"
-    /// On `votes.<puzzle>`: an observer heard that the search begins, and listens if it wants to.
+    /// On `votes.<slot>`: an observer heard that the search begins, and listens if it wants to.
     static let heard = "heard"
-    /// On `puzzles.<puzzle>`: its search begins.
+    /// On `puzzles.<slot>`: its search begins.
     static let puzzle = "puzzle"
-    /// On `puzzles.<puzzle>`: its answer, or null, which is proved.
+    /// On `puzzles.<slot>`: its answer, or null, which is proved.
     static let answer = "answer"
-    /// On `puzzles.<puzzle>`: it was given up.
+    /// On `puzzles.<slot>`: it was given up.
     static let unfinished = "unfinished"
 }
 
 /// Which share of which search a message is about.
 struct Place: Hashable {
     let puzzle: Int
+    /// Puzzles of one slot are searched one after the other, so that what is said of them on a topic of
+    /// the slot comes in order, and topics need not be as many as puzzles.
+    let slot: Int
     let branch: Int
     let round: Int
 
     /// More puzzles than this have no number.
     static let puzzleMax = 1_000_000_000
 
-    init(puzzle: Int, branch: Int, round: Int) {
+    init(puzzle: Int, slot: Int, branch: Int, round: Int) {
         self.puzzle = puzzle
+        self.slot = slot
         self.branch = branch
         self.round = round
     }
 
     init?(_ content: Value) {
         guard let puzzle = content["puzzle"]?.count(upTo: Self.puzzleMax),
+            let slot = content["slot"]?.count(upTo: 1_000_000),
             let branch = content["branch"]?.count(upTo: 1_000_000),
             let round = content["round"]?.count(upTo: 1_000_000)
         else { return nil }
-        self.init(puzzle: puzzle, branch: branch, round: round)
+        self.init(puzzle: puzzle, slot: slot, branch: branch, round: round)
     }
 
     var members: [String: Value] {
-        ["puzzle": Value(puzzle), "branch": Value(branch), "round": Value(round)]
+        [
+            "puzzle": Value(puzzle), "slot": Value(slot), "branch": Value(branch),
+            "round": Value(round),
+        ]
     }
-
-    /// The topic of the share's branch under `root`.
-    func topic(under root: String) -> String { "\(root).\(puzzle).\(branch)" }
 }
 
 /// Thoughts of one share: to be expanded, or proposed.

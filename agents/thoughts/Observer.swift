@@ -20,6 +20,7 @@ final class Observer: Agent {
 
     /// What was heard of one puzzle.
     private struct Followed {
+        let slot: Int
         var proposals: Int64 = 0
         var thoughts: Int64 = 0
         /// The sum of all contents' digests: it does not depend on the order of arrival.
@@ -55,24 +56,30 @@ final class Observer: Agent {
     }
 
     private func begin(_ envelope: Envelope, _ outbox: Outbox) throws(MessagingError) {
-        guard let number = envelope.json?["puzzle"]?.count(upTo: Place.puzzleMax) else { return }
+        guard let content = envelope.json,
+            let number = content["puzzle"]?.count(upTo: Place.puzzleMax),
+            let slot = content["slot"]?.count(upTo: 1_000_000)
+        else { return }
         announcements += 1
         guard number >= after, (number - after).isMultiple(of: every) else {
-            return try sayHeard(number, outbox)
+            return try sayHeard(number, slot, outbox)
         }
-        if followed[number] == nil { followed[number] = Followed() }
+        if followed[number] == nil { followed[number] = Followed(slot: slot) }
         outbox.subscribe(to: "\(root).\(number)")
     }
 
     func subscribed(to topic: String, _ outbox: Outbox) throws(MessagingError) {
-        guard let number = Int(topic.dropFirst(root.utf8.count + 1)) else { return }
-        try sayHeard(number, outbox)
+        guard let number = Int(topic.dropFirst(root.utf8.count + 1)), let puzzle = followed[number]
+        else { return }
+        try sayHeard(number, puzzle.slot, outbox)
     }
 
-    private func sayHeard(_ number: Int, _ outbox: Outbox) throws(MessagingError) {
+    private func sayHeard(
+        _ number: Int, _ slot: Int, _ outbox: Outbox
+    ) throws(MessagingError) {
         guard let replies else { return }
         try outbox.send(
-            to: .topic("\(replies).\(number)"), type: MessageType.heard,
+            to: .topic("\(replies).\(slot)"), type: MessageType.heard,
             ["puzzle": Value(number)])
     }
 
@@ -149,7 +156,8 @@ final class Observer: Agent {
     func state() -> Value {
         let puzzles = followed.sorted { $0.key < $1.key }.map { number, puzzle -> Value in
             [
-                "number": Value(number), "proposals": .integer(puzzle.proposals),
+                "number": Value(number), "slot": Value(puzzle.slot),
+                "proposals": .integer(puzzle.proposals),
                 "thoughts": .integer(puzzle.thoughts),
                 "digest": .string(String(puzzle.digest, radix: 16)), "answer": puzzle.answer,
                 "heard": Observer.json(puzzle.heard),
@@ -167,8 +175,10 @@ final class Observer: Agent {
         announcements = state["announcements"]?.integer ?? 0
         strangers = state["strangers"]?.integer ?? 0
         for value in state["followed"]?.array ?? [] {
-            guard let number = value["number"]?.count(upTo: Place.puzzleMax) else { continue }
-            var puzzle = Followed()
+            guard let number = value["number"]?.count(upTo: Place.puzzleMax),
+                let slot = value["slot"]?.count(upTo: 1_000_000)
+            else { continue }
+            var puzzle = Followed(slot: slot)
             puzzle.proposals = value["proposals"]?.integer ?? 0
             puzzle.thoughts = value["thoughts"]?.integer ?? 0
             puzzle.digest = value["digest"]?.string.flatMap { UInt64($0, radix: 16) } ?? 0

@@ -32,10 +32,6 @@ struct OpenPuzzle {
         return search.shares.first { $0.branch == place.branch }
     }
 
-    func place(of share: Search.Share) -> Place {
-        Place(puzzle: number, branch: share.branch, round: search.round)
-    }
-
     /// Whether all that is known of a share is there.
     func isComplete(_ share: Search.Share, _ evaluators: [String]) -> Bool {
         proposed.contains(share.branch) && votes[share.branch]?.count == evaluators.count

@@ -27,7 +27,8 @@ final class Proposer: Agent {
         let grown = Thoughts(
             share.place, expansion.thoughts, isComplete: expansion.isComplete)
         try outbox.send(
-            to: .topic(share.place.topic(under: root)), type: MessageType.proposals, grown.json,
+            to: .topic("\(root).\(share.place.puzzle).\(share.place.branch)"),
+            type: MessageType.proposals, grown.json,
             cause: envelope.identity)
     }
 
