@@ -138,8 +138,23 @@ extension Resolver {
         return nil
     }
 
+    /// Where there is no `settings` at all, nothing else says what is missing in it.
+    private func reportRequiredSettings(of agent: Declarations.Agent, _ kind: AgentKind?) {
+        guard let kind, let location = agent.kind?.location,
+            let setting = kind.settings.first(where: \.isRequired)
+        else { return }
+        let example = setting.example.map { ": \($0)" } ?? ""
+        diagnostics.error(
+            "the kind \(Diagnostic.quote(kind.name)) needs the setting "
+                + Diagnostic.quote(setting.name),
+            at: location, help: "add 'settings: { \(setting.name)\(example) }'")
+    }
+
     private func settings(of agent: Declarations.Agent, _ kind: AgentKind?) -> Value {
-        guard let node = agent.settings else { return .object([:]) }
+        guard let node = agent.settings else {
+            reportRequiredSettings(of: agent, kind)
+            return .object([:])
+        }
         if let kind {
             let settings = SettingsReader(resolver: self).read(kind, node) ?? .object([:])
             checkThreshold(of: settings, at: node.location)

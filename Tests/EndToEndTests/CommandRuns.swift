@@ -57,7 +57,7 @@ import Testing
         "Ctrl-C ends a mesh that is up, and nothing of it is left", .timeLimit(.minutes(5)),
         arguments: [
             "ping", "first-mesh", "corrupt-canary", "small-clouds", "twin-mesh", "seed-agents",
-            "restarting-mesh",
+            "restarting-mesh", "thought-broadcast",
         ])
     func up(topology: String) throws {
         let folder = try TemporaryFolder()

@@ -268,6 +268,31 @@ struct TopologyTests {
             ])
     }
 
+    @Test("agents that think together get names, texts and topics; one may stand without brackets")
+    func thoughts() throws {
+        let topology = try load(
+            """
+            synmesh: 1
+            branches: { core: }
+            topic_proxies: { thoughts: { prefixes: [tot, votes, puzzles] } }
+            agents:
+              coordinator:
+                kind: coordinator
+                settings:
+                  { proposers: proposer, evaluators: [evaluator], subscribe: [tot, votes],
+                    puzzles: 3 3 8 8, patience: 200ms }
+              proposer: { kind: proposer, replicas: 2, settings: { topics: tot } }
+              evaluator: { kind: evaluator, settings: { subscribe: tot, topics: votes } }
+              observer: { kind: observer, settings: { subscribe: puzzles, follow: tot } }
+            """)
+        let coordinator = try #require(topology.agent(named: "coordinator"))
+        #expect(coordinator.settings["proposers"] == ["proposer-1", "proposer-2"])
+        #expect(coordinator.settings["puzzles"] == ["3 3 8 8"])
+        #expect(coordinator.settings["patience"] == 0.2)
+        // Also what it only may subscribe to while it runs: a move has to know.
+        #expect(topology.agent(named: "observer")?.subscribedTopics == ["puzzles", "tot"])
+    }
+
     @Test("pools that fit the free memory exactly are fine, one byte less is not")
     func pools() {
         let text = "synmesh: 1\npools: { a: { size: 10, slots: 3 }, b: { size: 5, slots: 2 } }"
