@@ -157,7 +157,9 @@ let package = Package(
             "SharedMemory", ["CLinux", "shared-memory-subject"],
             exclude: ["pool.py", "pool.hex"]),
         tests("Control", ["JSON", "Threads", "ZeroMQ"]),
-        tests("Messaging", ["Wire", "JSON", "NATS", "ZeroMQ", "Recording", "Routing"]),
+        tests(
+            "Messaging",
+            ["Wire", "JSON", "NATS", "ZeroMQ", "Recording", "Routing", "SharedMemory"]),
         tests(
             "Routing",
             [

@@ -170,6 +170,8 @@ public struct DeliveryReport: Sendable, Hashable {
     public var unverified = 0
     /// Delivered envelopes whose content in shared memory their receiver did not read.
     public var unread = 0
+    /// Of these, those that no fault kept from it.
+    public var unreadUnexplained = 0
     /// Envelopes with contents in shared memory to receivers that keep no history: whether they
     /// could read them is not known.
     public var unobservedContents = 0

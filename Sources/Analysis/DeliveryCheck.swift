@@ -243,7 +243,16 @@ struct DeliveryCheck {
             deviate(
                 .corrupted, 1, sent.identity, leg, life,
                 reason: "The content in shared memory could not be read: \(reason).")
-        case nil where index.recorders.contains(leg.receiver): report.unread += 1
+        case nil where index.recorders.contains(leg.receiver):
+            report.unread += 1
+            let (end, overflow) = life.upperBound.addingReportingOverflow(scope.flight)
+            let isExplained = faults.contains { fault in
+                fault.explains.contains(.lost)
+                    && fault.held(during: life.lowerBound...(overflow ? .max : end))
+                    && fault.reach.covers(
+                        source: sent.identity.flow.source, receiver: leg.receiver)
+            }
+            if !isExplained { report.unreadUnexplained += 1 }
         case nil: report.unobservedContents += 1
         }
     }

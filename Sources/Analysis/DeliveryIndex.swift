@@ -139,6 +139,7 @@ struct DeliveryIndex {
     }
 
     private mutating func addAnnotations(of histories: [History], isWatching: Bool) {
+        var refused: [String: (count: Int, reason: String)] = [:]
         var unreadable: [Unreadable: (count: Int, reason: String)] = [:]
         var changes: [(agent: String, topic: String, at: UInt64, holds: Bool)] = []
         for annotation in histories.lazy.flatMap(\.annotations) {
@@ -169,6 +170,9 @@ struct DeliveryIndex {
             case .unreadable(let count, let from, let reason, let by, _):
                 let key = Unreadable(from: from, by: by)
                 unreadable[key, default: (0, reason)].count += count
+            case .refused(let destination, let type, let reason, let by, _):
+                let first = "'\(type)' to '\(destination.name)': \(reason)"
+                refused[by, default: (0, first)].count += 1
             case .blind(let reason, let by, _):
                 // Without anybody to record for, nothing was missed.
                 if isWatching { notes.append("\(by): \(reason)") }
@@ -178,6 +182,10 @@ struct DeliveryIndex {
         notes += unreadable.sorted { $0.key < $1.key }.map { key, found in
             "\(key.by): \(found.count) messages \(key.sender) could not be read, were dropped and "
                 + "are in no count; the first: \(found.reason)"
+        }
+        notes += refused.sorted { $0.key < $1.key }.map { by, found in
+            "\(by): \(found.count) messages could not be sent and are in no count; the first: "
+                + found.reason
         }
         // A restart says `subscribed` again without an end in between: the subscription went on.
         // In a move the mesh keeps what comes meanwhile, and after a crash it is owed all the same.

@@ -138,6 +138,12 @@ public struct Limits: Sendable, Hashable {
                 + "their digests ('checksum: verify' compares them): whether they were altered is "
                 + "not known."
         }
+        if let limit = self[.lost], delivery.unreadUnexplained > 0,
+            counts.unexplained.lost + delivery.unreadUnexplained > limit
+        {
+            return "\(delivery.unreadUnexplained) contents in shared memory were not read by those "
+                + "to whom they were delivered: whether they could be is not known."
+        }
         if delivery.pending > 0 {
             return "Not drained: \(delivery.pending) deliveries were still pending."
         }

@@ -156,7 +156,7 @@ public final class AgentClient {
         patience: Duration? = nil
     ) throws(MessagingError) -> Identity {
         guard Names.isLegal(agent) else {
-            throw MessagingError(.send(.agent(agent), type: type), .illegalName(agent))
+            throw try refuse(.agent(agent), type, .illegalName(agent))
         }
         return try post(to: .agent(agent), type, content, encoding, cause, patience)
     }
@@ -179,7 +179,7 @@ public final class AgentClient {
         patience: Duration? = nil
     ) throws(MessagingError) -> Identity {
         guard Names.isLegalTopic(topic) else {
-            throw MessagingError(.send(.topic(topic), type: type), .illegalName(topic))
+            throw try refuse(.topic(topic), type, .illegalName(topic))
         }
         return try post(to: .topic(topic), type, content, encoding, cause, patience)
     }
@@ -188,16 +188,19 @@ public final class AgentClient {
         to destination: Address, _ type: String, _ content: [UInt8],
         _ encoding: Envelope.ContentEncoding, _ cause: Identity?, _ patience: Duration?
     ) throws(MessagingError) -> Identity {
-        let attempt = MessagingError.Attempt.send(destination, type: type)
-        guard Names.isLegal(type) else { throw MessagingError(attempt, .illegalName(type)) }
-        guard !isDrained else { throw MessagingError(attempt, .closed) }
+        guard Names.isLegal(type) else { throw try refuse(destination, type, .illegalName(type)) }
+        guard !isDrained else {
+            throw MessagingError(.send(destination, type: type), .closed)
+        }
         let sequence = (sequences[destination] ?? 0) + 1
         let envelope = Envelope(
             identity: Identity(
                 flow: Flow(source: name, destination: destination), incarnation: incarnation,
                 sequence: sequence),
             type: type, sent: clock.now, cause: cause, contentEncoding: encoding, content: content)
-        if let reason = transport.refusal(of: envelope) { throw MessagingError(attempt, reason) }
+        if let reason = transport.refusal(of: envelope) {
+            throw try refuse(destination, type, reason)
+        }
         try record(envelope, .sent, transport: transport.name)
         sequences[destination] = sequence
         counts.sent[destination, default: 0] += 1
@@ -207,6 +210,18 @@ public final class AgentClient {
             try transmit(copy, patience: patience)
         }
         return envelope.identity
+    }
+
+    /// Puts on record that something was not sent: nobody will miss what has no identity.
+    ///
+    /// - Returns: The error that says so.
+    func refuse(
+        _ destination: Address, _ type: String, _ reason: MessagingError.Reason
+    ) throws(MessagingError) -> MessagingError {
+        try annotate(
+            .refused(
+                to: destination, type: type, reason: reason.description, by: name, at: clock.now))
+        return MessagingError(.send(destination, type: type), reason)
     }
 
     /// Sends, and goes on receiving while there is no room.

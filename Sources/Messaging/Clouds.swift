@@ -55,6 +55,9 @@ extension AgentClient {
             shortage = error
         }
         guard pools.access(name)?.overflow == .direct else {
+            for destination in destinations {
+                _ = try refuse(destination, PointCloudType.shared, shortage.reason)
+            }
             return CloudSending(
                 failures: destinations.map { _ in shortage }, wasPoolFull: shortage.isPoolFull)
         }

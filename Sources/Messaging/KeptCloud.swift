@@ -1,4 +1,5 @@
 public import JSON
+internal import Recording
 internal import SharedMemory
 public import Wire
 
@@ -45,16 +46,22 @@ private final class SharedCloud: KeptCloud {
     let reading: Reading
     let pool: Pool
     let points: Int
+    /// The envelope that brought it.
+    let envelope: Identity?
     /// The slot as the next incarnation may read it, once somebody asked.
     private var inheritance: SlotReference?
     private var isInherited = false
 
-    init(_ reading: consuming Reading, of pool: Pool, size: Int, points: Int, isRestored: Bool) {
+    init(
+        _ reading: consuming Reading, of pool: Pool, size: Int, points: Int, envelope: Identity?,
+        isRestored: Bool
+    ) {
         // Should this incarnation end before it is ready, the one after it finds the cloud too.
         inheritance = isRestored ? try? reading.share(readers: 1) : nil
         self.reading = reading
         self.pool = pool
         self.points = points
+        self.envelope = envelope
         super.init(byteCount: size)
     }
 
@@ -67,16 +74,20 @@ private final class SharedCloud: KeptCloud {
     }
 
     override var state: Value {
-        if inheritance == nil { inheritance = try? reading.share(readers: 1) }
-        guard let inheritance else {
+        // The lease starts now: what was shared when this incarnation began may have expired since.
+        let readers = inheritance == nil ? 1 : 0
+        guard let inheritance = try? reading.share(readers: readers) else {
             // A slot that can be shared no more can still be copied.
             return withBytes { ["content": .string(Base64.encode([UInt8]($0)))] }
         }
+        self.inheritance = inheritance
         isInherited = true
-        return PointCloudDescriptor(
+        let descriptor = PointCloudDescriptor(
             pool: pool.name, slot: inheritance.slot, generation: inheritance.generation,
-            size: inheritance.size, digest: inheritance.digest, points: points
-        ).json
+            size: inheritance.size, digest: inheritance.digest, points: points)
+        var members = descriptor.json.object ?? [:]
+        members["envelope"] = envelope.map { .string($0.causationID) }
+        return .object(members)
     }
 }
 
@@ -93,12 +104,13 @@ extension AgentClient {
         }
         return SharedCloud(
             reading, of: try pools.pool(descriptor.pool, attempt), size: Int(descriptor.size),
-            points: descriptor.points, isRestored: false)
+            points: descriptor.points, envelope: envelope.identity, isRestored: false)
     }
 
     /// Holds on to the point cloud that the former incarnation held on to.
     ///
-    /// - Throws: `MessagingError` where it is not there any more.
+    /// - Throws: `MessagingError` where it is not there any more: that is annotated, as a content that
+    ///   could not be read.
     public func keptPointCloud(restoring state: Value) throws(MessagingError) -> KeptCloud {
         if let content = state["content"]?.string.flatMap(Base64.decode) {
             return DirectCloud(content)
@@ -106,13 +118,28 @@ extension AgentClient {
         guard let descriptor = PointCloudDescriptor(state) else {
             throw MessagingError(.restore, .malformedState("this is no kept cloud"))
         }
-        let pool = try pools.pool(descriptor.pool, .restore)
-        let reading = try sharedMemory(.restore) { () throws(SharedMemoryError) in
-            try pool.read(descriptor.slotReference)
+        let envelope = state["envelope"]?.string.flatMap { Identity(causationID: $0) }
+        let pool: Pool
+        let reading: Reading
+        do throws(MessagingError) {
+            pool = try pools.pool(descriptor.pool, .restore)
+            reading = try sharedMemory(.restore) { () throws(SharedMemoryError) in
+                try pool.read(descriptor.slotReference)
+            }
+        } catch {
+            // What the former incarnation read, and did not use yet, is lost.
+            if let envelope {
+                counts.unreadable += 1
+                try annotate(
+                    .contentUnreadable(
+                        envelope, pool: descriptor.pool, reason: error.reason.description,
+                        by: name, at: clock.now))
+            }
+            throw error
         }
         return SharedCloud(
             reading, of: pool, size: Int(descriptor.size), points: descriptor.points,
-            isRestored: true)
+            envelope: envelope, isRestored: true)
     }
 
     /// Sends a point cloud that is kept on to others; in shared memory without a copy.
@@ -136,8 +163,14 @@ extension AgentClient {
         }
         let attempt = MessagingError.Attempt.sendCloud(
             bytes: cloud.byteCount, pool: shared.pool.name)
-        let reference = try sharedMemory(attempt) { () throws(SharedMemoryError) in
-            try shared.reading.share(readers: Self.readers(of: destinations))
+        let reference: SlotReference
+        do throws(SharedMemoryError) {
+            reference = try shared.reading.share(readers: Self.readers(of: destinations))
+        } catch {
+            for destination in destinations {
+                _ = try refuse(destination, PointCloudType.shared, .sharedMemory(error))
+            }
+            throw MessagingError(attempt, .sharedMemory(error))
         }
         return try post(
             reference, shared.pool, points: shared.points, to: destinations, cause, patience)

@@ -26,6 +26,8 @@ public enum Annotation: Sendable, Hashable {
     /// Messages came that nobody can read and that have no identity: they are in no count of what was
     /// sent. `from` is who sent them, as far as that is known.
     case unreadable(count: Int, from: String, reason: String, by: String, at: UInt64)
+    /// An agent could not send something, which got no identity: it is in no count of what was sent.
+    case refused(to: Address, type: String, reason: String, by: String, at: UInt64)
     /// A process that records for others missed something, so that its history is not complete.
     case blind(reason: String, by: String, at: UInt64)
     /// Anything else worth telling a reader.
@@ -38,7 +40,7 @@ public enum Annotation: Sendable, Hashable {
             .dropped(_, _, _, let at), .repeatDropped(_, _, _, let at),
             .gap(_, _, _, _, _, _, let at), .late(_, _, let at), .blind(_, _, let at),
             .contentRead(_, _, _, _, let at), .contentUnreadable(_, _, _, _, let at),
-            .unreadable(_, _, _, _, let at), .note(_, let at):
+            .unreadable(_, _, _, _, let at), .refused(_, _, _, _, let at), .note(_, let at):
             at
         }
     }

@@ -62,6 +62,12 @@ extension Annotation {
             text.append("from", from)
             text.append("reason", reason)
             text.append("by", by)
+        case .refused(let destination, let type, let reason, let by, let at):
+            text.begin("refused", at: at)
+            text.append("destination", destination.description)
+            text.append("type", type)
+            text.append("reason", reason)
+            text.append("by", by)
         case .blind(let reason, let by, let at):
             text.begin("blind", at: at)
             text.append("reason", reason)
@@ -121,6 +127,12 @@ extension Annotation {
                 let by = value["by"]?.string
             else { return nil }
             self = .unreadable(count: count, from: from, reason: reason, by: by, at: at)
+        case "refused":
+            guard let destination = value["destination"]?.string, let type = value["type"]?.string,
+                let reason = value["reason"]?.string, let by = value["by"]?.string
+            else { return nil }
+            self = .refused(
+                to: Address(destination), type: type, reason: reason, by: by, at: at)
         case "blind":
             guard let reason = value["reason"]?.string, let by = value["by"]?.string else {
                 return nil

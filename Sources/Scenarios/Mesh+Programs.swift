@@ -192,6 +192,16 @@ extension Mesh {
 
     // MARK: Evidence
 
+    /// A program that ends by itself takes with it what it was handed and had not read, and nobody
+    /// but itself could have recorded that.
+    func doubtReading(of part: String, because reason: String) {
+        guard let agent = topology.agent(named: part), !agent.keepsHistory, agent.answers.isEmpty
+        else { return }
+        doubts.append(
+            "'\(part)' keeps no history, and whether it had read all that it was handed is not "
+                + "known: \(reason)")
+    }
+
     /// Holds what the branches say they handed to programs on NATS against what the server says.
     func checkHanded() async {
         for agent in topology.agents

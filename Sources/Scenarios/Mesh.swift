@@ -154,7 +154,11 @@ actor Mesh {
             forget(part, incarnation: report.incarnation)
             if report.attribution != .us {
                 context.report("  \(report.description)")
-                if case .fault = report.attribution {} else { crashes.append(report) }
+                if case .fault = report.attribution {
+                } else {
+                    crashes.append(report)
+                    doubtReading(of: part, because: report.description)
+                }
                 let policy = restartPolicy(of: part)
                 let isFinal = policy == .never || policy == .onFailure && !report.isFailure
                 if isFinal { declareBroken(because: report.description) }

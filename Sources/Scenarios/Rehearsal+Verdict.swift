@@ -58,7 +58,11 @@ extension Rehearsal {
     func end(_ mesh: Mesh) async -> [StepVerdict] {
         ports.formUnion(await mesh.ports)
         segments.formUnion(mesh.segmentPaths)
-        let doubts = await mesh.stopAskingForDoubts()
+        // What the last step did not ask for any more.
+        let late = await mesh.takeDoubts().map {
+            StepVerdict(.inconclusive, reason: $0.asSentence)
+        }
+        let doubts = await mesh.stopAskingForDoubts() + late
         let reports = await mesh.poolReports
         pools += reports
         notes += reports.flatMap(\.findings)

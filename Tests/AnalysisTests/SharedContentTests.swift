@@ -128,6 +128,44 @@ import Wire
         #expect(report.counts.deviations.total == 0)
     }
 
+    @Test(
+        "contents that nobody read are no pass, unless so many may be lost or a fault explains it")
+    func unreadIsNoPass() {
+        let histories = Self.histories(read: { $0 == 3 ? nil : Self.verified($0) })
+        let report = Delivery.check(histories)
+        var limits = Limits.zero
+        #expect(limits.judge(delivery: report).verdict == .inconclusive)
+        limits[.lost] = 1
+        #expect(limits.judge(delivery: report).verdict == .pass)
+        var scope = DeliveryScope()
+        scope.faults = [
+            FaultWindow(
+                id: "kill-1", kind: "kill", target: "mesh", started: Self.start + 200,
+                healed: .max, reach: .everything)
+        ]
+        let killed = Delivery.check(histories, in: scope)
+        #expect(killed.unread == 1 && killed.unreadUnexplained == 0)
+        #expect(Limits.zero.judge(delivery: killed).verdict == .pass)
+    }
+
+    @Test("what an agent could not send is in no count, and is said")
+    func refused() {
+        var histories = Self.histories()
+        for at in [UInt64(7), 9] {
+            histories[0].annotations.append(
+                .refused(
+                    to: .agent("mesh"), type: PointCloudType.shared, reason: "no slot was free",
+                    by: "camera", at: Self.start + at))
+        }
+        let report = Delivery.check(histories)
+        #expect(report.counts.sent == 4)
+        #expect(
+            report.notes == [
+                "camera: 2 messages could not be sent and are in no count; the first: "
+                    + "'pointcloud_shm' to 'mesh': no slot was free"
+            ])
+    }
+
     // MARK: Comparison
 
     static func twin(

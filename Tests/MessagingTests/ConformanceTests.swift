@@ -276,6 +276,11 @@ import Wire
             #expect(throws: MessagingError.self) { try a.client.subscribe(to: topic) }
         }
         #expect(a.recorder.entries.isEmpty)
-        #expect(a.recorder.annotations.isEmpty)
+        // What is in no count is on record all the same.
+        let isAllRefused = a.recorder.annotations.allSatisfy {
+            if case .refused = $0 { true } else { false }
+        }
+        #expect(isAllRefused)
+        #expect(a.recorder.annotations.count == 18)
     }
 }

@@ -58,6 +58,10 @@ let everyAnnotation: [Annotation] = {
         .contentUnreadable(
             other, pool: "clouds", reason: "another \"generation\"", by: "alpha", at: 10),
         .unreadable(count: 3, from: "old", reason: "no \"JSON\"", by: "core", at: 8),
+        .refused(
+            to: .topic("tot.branch_A"), type: "thought", reason: "\"too\" large", by: "alpha",
+            at: 11),
+        .refused(to: .agent("beta"), type: "", reason: "", by: "alpha", at: 12),
         .note("", at: 0),
         .note("anything", at: .max),
     ]
