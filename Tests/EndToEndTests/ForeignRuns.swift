@@ -36,6 +36,32 @@ import Testing
     }
 
     @Test(
+        "a program that asks by itself loses and repeats nothing, whomever it asks, while that moves",
+        .timeLimit(.minutes(5)),
+        arguments: [
+            // Straight over NATS, whom it reaches past its branch once that has moved.
+            [
+                ("count, counter, cloud-echo", "count, counter, echo"),
+                ("depends_on: [cloud-echo]", "depends_on: [echo]"),
+            ],
+            // From ZeroMQ, across the bridge.
+            [
+                (
+                    "nats_agent.py, count, counter, cloud-echo, \"200\"]\n    transport: nats",
+                    "seed_count.py, counter, cloud-echo, \"200\"]"
+                )
+            ],
+        ])
+    func sender(changes: [(String, String)]) throws {
+        let folder = try TemporaryFolder()
+        let scenario = try folder.scenario("foreign-agents", replacing: [], inTopology: changes)
+        let (ending, verdict) = try Program.play(scenario, in: folder)
+        #expect(ending.exitCode == 0, "\(ending.errors)")
+        ScenarioRuns.expectClean(verdict)
+        #expect(try #require(verdict.count("delivery", "sent")) > 4 * 3_300 + 1_000)
+    }
+
+    @Test(
         "a wrong program is caught on either transport, with the flow and the sequence",
         .timeLimit(.minutes(5)),
         arguments: ["zmq", "nats"],
