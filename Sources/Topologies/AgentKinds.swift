@@ -81,6 +81,7 @@ extension AgentKind {
                             "points", .integer(1...50_000_000), isRequired: true,
                             example: "100000"),
                         Setting("shape", .choice(["sphere", "torus", "terrain"])),
+                        Setting("cycle", .integer(1...1_000_000)),
                     ])),
                 Setting("view", .integer(0...31)),
                 Setting("views", .integer(1...32)),

@@ -9,11 +9,16 @@ struct CloudSource {
         case scene(Scene.Shape, points: Int)
     }
 
+    /// More scenes than this are as good as ever new ones.
+    static let cycleMax = 1_000_000
+
     private let points: Points
     /// Which part of a scene the camera sees; nil is all of it.
     let view: View?
     private let pose: Pose
     private let seed: UInt64
+    /// After so many the scenes begin again; nil: they never do.
+    private let cycle: Int?
 
     init(_ setup: AgentSetup) throws(AgentFailure) {
         view = try setup.view()
@@ -24,9 +29,11 @@ struct CloudSource {
             }
             points = .file(try CloudFile.read(path))
             self.pose = pose ?? .identity
+            cycle = nil
         } else {
             let scene = try CloudSource.scene(setup)
             points = .scene(scene.shape, points: scene.points)
+            cycle = try CloudSource.cycle(setup)
             guard pose == nil else {
                 throw AgentFailure(
                     .settings,
@@ -63,6 +70,18 @@ struct CloudSource {
         return Scene(shape: shape, points: points, seed: 0)
     }
 
+    private static func cycle(_ setup: AgentSetup) throws(AgentFailure) -> Int? {
+        guard let setting = setup.settings["scene"]?["cycle"], setting != .null else { return nil }
+        guard let cycle = setting.integer.flatMap({ Int(exactly: $0) }),
+            (1...cycleMax).contains(cycle)
+        else {
+            throw AgentFailure(
+                .settings,
+                "'cycle' of the setting 'scene' is not a number from 1 through \(cycleMax)")
+        }
+        return cycle
+    }
+
     /// What stands before the points of message number `index`.
     func header(_ index: Int) -> CloudHeader {
         var header =
@@ -86,7 +105,8 @@ struct CloudSource {
         switch points {
         case .file(let cloud): cloud.writePoints(to: place)
         case .scene(let shape, let points):
-            Scene(shape: shape, points: points, seed: Seed.derived(from: seed, index: index))
+            let number = cycle.map { index % $0 } ?? index
+            Scene(shape: shape, points: points, seed: Seed.derived(from: seed, index: number))
                 .write(view, to: place)
         }
     }
