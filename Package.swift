@@ -96,6 +96,13 @@ let package = Package(
                 "SharedMemory", "Supervision", "Threads", "Topologies", "Wire", "YAML",
             ]),
 
+        module(
+            "Conformance",
+            [
+                "Control", "JSON", "NATS", "Recording", "Scenarios", "Supervision", "Threads",
+                "Topologies", "Wire", "YAML", "ZeroMQ",
+            ]),
+
         // Runtime of agent programs
         module(
             "AgentRuntime",
@@ -113,8 +120,9 @@ let package = Package(
         program(
             "synmesh",
             [
-                "Analysis", "Benchmarking", "JSON", "Recording", "Reporting", "Scenarios",
-                "Supervision", "Threads", "Topologies", "Wire", "YAML", argumentParser,
+                "Analysis", "Benchmarking", "Conformance", "JSON", "Recording", "Reporting",
+                "Scenarios", "Supervision", "Threads", "Topologies", "Wire", "YAML",
+                argumentParser,
             ]),
 
         // Programs

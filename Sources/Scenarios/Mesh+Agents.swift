@@ -1,8 +1,8 @@
 internal import Control
 internal import JSON
 internal import Recording
-internal import Supervision
-internal import Topologies
+package import Supervision
+package import Topologies
 internal import Wire
 
 /// Agents: how they are started and spoken to.
@@ -79,7 +79,8 @@ extension Mesh {
         }
     }
 
-    private static func specification(
+    /// How an incarnation of an agent is started: program, environment, log.
+    package static func specification(
         of agent: Agent, in topology: Topology, incarnation: UInt32, book: MeshBook,
         place: MeshPlace, context: RunContext, control: String
     ) -> ProcessSpecification {

@@ -1,10 +1,10 @@
-internal import Analysis
+package import Analysis
 internal import Foundation
 internal import JSON
 internal import Recording
 internal import Supervision
 internal import Topologies
-internal import Wire
+package import Wire
 
 /// The move of an agent to another transport by drained restart.
 ///
@@ -13,13 +13,16 @@ internal import Wire
 /// identity, what would be missing is kept. So the move loses nothing, and costs the window in
 /// which the agent is down.
 extension Mesh {
-    struct Move: Sendable {
-        var report: MoveReport
+    /// What came of a move.
+    package struct Move: Sendable {
+        /// For the verdict.
+        package var report: MoveReport
         /// Whether the agent is where it was to go.
-        var isDone: Bool
+        package var isDone: Bool
     }
 
-    func move(_ name: String, to target: Transport) async -> Move {
+    /// Moves an agent.
+    package func move(_ name: String, to target: Transport) async -> Move {
         let clock = ContinuousClock()
         let began = clock.now
         let origin = book.transport(of: name)

@@ -1,6 +1,6 @@
 internal import Control
 internal import Foundation
-internal import JSON
+package import JSON
 internal import Recording
 internal import Routing
 internal import Supervision
@@ -149,7 +149,8 @@ extension Mesh {
         context.note("ready", ["process": .string(place.process(part))])
     }
 
-    func command(
+    /// Has a proxy do something, and returns its answer.
+    package func command(
         _ name: String, toNode node: String, role: String, _ arguments: Value,
         timeout: Duration = .seconds(5)
     ) async throws -> Value {

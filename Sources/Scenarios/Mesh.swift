@@ -1,26 +1,31 @@
 internal import Analysis
-internal import Control
+package import Control
 internal import JSON
 internal import Recording
 internal import SharedMemory
 internal import Supervision
 internal import Synchronization
-internal import Topologies
-internal import Wire
+package import Topologies
+package import Wire
 
 /// A mesh that runs: its processes, what they are told, and which of them are up.
 ///
 /// Processes start in the order servers, proxies, agents by their dependencies; each must be ready
 /// in its own protocol before the next floor starts.
-actor Mesh {
-    let topology: Topology
-    let place: MeshPlace
-    let context: RunContext
-    let control: ControlServer
-    let book = MeshBook()
+package actor Mesh {
+    /// What the mesh is made from.
+    package nonisolated let topology: Topology
+    /// Where its histories and logs are.
+    package nonisolated let place: MeshPlace
+    /// The run that it is part of.
+    package nonisolated let context: RunContext
+    /// What its processes are told by.
+    package nonisolated let control: ControlServer
+    /// What is known of its parts.
+    package nonisolated let book = MeshBook()
     var servers: [String: NATSServerProcess] = [:]
     /// TCP ports that the mesh listened on, for the certificate that they are free again.
-    private(set) var ports: Set<UInt16> = []
+    package private(set) var ports: Set<UInt16> = []
     /// The shared memory that the mesh made, by the pools' names.
     var segments: [(pool: String, segment: PoolSegment)] = []
     /// What the pools showed at the end.
@@ -43,7 +48,7 @@ actor Mesh {
     /// A mesh that is not started yet.
     ///
     /// All agents are on `transport`, or where that is `nil`, each where its entry says.
-    init(
+    package init(
         _ topology: Topology, at place: MeshPlace, transport: Transport? = nil, context: RunContext
     ) throws {
         self.topology = topology
@@ -63,7 +68,7 @@ actor Mesh {
     }
 
     /// Starts everything, or all but the agents, and returns when it is ready.
-    func start(withAgents: Bool = true) async throws {
+    package func start(withAgents: Bool = true) async throws {
         let events = context.supervisor.events()
         watcher = Task { [weak self] in
             for await event in events { await self?.heed(event) }
@@ -95,7 +100,7 @@ actor Mesh {
     }
 
     /// Has every part end by itself in order: agents, then proxies, so that all histories close.
-    func stop() async {
+    package func stop() async {
         await quiesce()
         watcher?.cancel()
         let agents = topology.agents.map(\.name)
@@ -200,34 +205,40 @@ actor Mesh {
 }
 
 /// What is known of the parts; shared with the closures that the supervisor calls for a restart.
-final class MeshBook: Sendable {
-    struct AgentEntry {
-        var transport: Transport
+package final class MeshBook: Sendable {
+    /// What is known of an agent.
+    package struct AgentEntry {
+        /// Where it is, or will be started.
+        package var transport: Transport
         /// The handover state for the next incarnation, as a file's path.
-        var statePath: String?
+        package var statePath: String?
         /// Which incarnation that is: a later one, after a crash, must not believe old marks.
-        var stateIncarnation: UInt32 = 0
+        package var stateIncarnation: UInt32 = 0
         var routeEpoch: UInt64 = 0
     }
 
-    struct State {
-        var agents: [String: AgentEntry] = [:]
-        var incarnations: [String: UInt32] = [:]
+    /// What is known.
+    package struct State {
+        /// The agents, by name.
+        package var agents: [String: AgentEntry] = [:]
+        /// The latest start of each part.
+        package var incarnations: [String: UInt32] = [:]
         /// The incarnation of each part that has said it is ready.
         var ready: [String: UInt32] = [:]
         /// Where each proxy is bound: by its name, then by the socket's.
-        var endpoints: [String: [String: String]] = [:]
+        package var endpoints: [String: [String: String]] = [:]
         /// Agents that were on NATS at any time.
         var everOnNATS: Set<String> = []
         /// Agents that are being moved: down on purpose.
         var moving: Set<String> = []
         /// Where each NATS server answers.
-        var urls: [String: String] = [:]
+        package var urls: [String: String] = [:]
     }
 
     private let state = Mutex(State())
 
-    func withLock<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
+    /// Reads or changes what is known.
+    package func withLock<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
         state.withLock { body(&$0) }
     }
 

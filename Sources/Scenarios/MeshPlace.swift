@@ -1,24 +1,26 @@
-internal import Recording
+package import Recording
 
 /// Where one mesh of a run is: the run's own, or one of a twin's two.
-struct MeshPlace: Sendable, Hashable {
+package struct MeshPlace: Sendable, Hashable {
     /// Empty for the run's own mesh.
     let label: String
     /// Its histories and logs.
-    let directory: RunDirectory
+    package let directory: RunDirectory
 
-    init(of context: RunContext) {
+    /// The run's own mesh.
+    package init(of context: RunContext) {
         label = ""
         directory = context.directory
     }
 
-    init(twin label: String, of context: RunContext) {
+    /// One of two meshes of a run.
+    package init(twin label: String, of context: RunContext) {
         self.label = label
         directory = RunDirectory("\(context.directory.path)/\(label)")
     }
 
     /// The supervisor's name for a part: unique in the run.
-    func process(_ part: String) -> String { label.isEmpty ? part : "\(label).\(part)" }
+    package func process(_ part: String) -> String { label.isEmpty ? part : "\(label).\(part)" }
 
     /// The part that a process of this mesh is, or `nil` where it is none of its processes.
     func part(_ process: String) -> String? {

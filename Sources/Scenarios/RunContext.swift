@@ -1,8 +1,8 @@
 internal import Foundation
 internal import JSON
-internal import Recording
-internal import Supervision
-internal import Wire
+package import Recording
+package import Supervision
+package import Wire
 
 /// What a user may choose about a run, beside the scenario itself.
 public struct RunOptions: Sendable {
@@ -49,23 +49,29 @@ public struct EnvironmentError: Error, Sendable, CustomStringConvertible {
 }
 
 /// What all parts of one run share.
-struct RunContext: Sendable {
+package struct RunContext: Sendable {
     let name: String
     let run: String
     let seed: UInt64
-    let clock: RunClock
+    /// The run's clock.
+    package let clock: RunClock
     let started: UInt64
-    let directory: RunDirectory
+    /// The run's directory.
+    package let directory: RunDirectory
     /// For sockets: short, private, removed at the end.
-    let runtime: String
+    package let runtime: String
     /// Where the programs of this package are: next to the running one.
     let programs: String
     let manifest: Manifest
-    let supervisor: ProcessSupervisor
+    /// Owns all processes of the run.
+    package let supervisor: ProcessSupervisor
     let events: EventLog
     let options: RunOptions
 
-    init(
+    /// Makes a run's directory, sockets' folder and supervisor.
+    ///
+    /// - Throws: `EnvironmentError` when the machine lacks something.
+    package init(
         name: String, seed: UInt64, guardian: Guardian, options: RunOptions
     ) throws {
         let clock = RunClock.starting()
@@ -119,7 +125,7 @@ struct RunContext: Sendable {
     }
 
     /// Removes the sockets' folder; what cannot be removed shows in the certificate.
-    func removeRuntimeFolder() { try? FileManager.default.removeItem(atPath: runtime) }
+    package func removeRuntimeFolder() { try? FileManager.default.removeItem(atPath: runtime) }
 
     /// The longest path of a runtime folder, for checking a topology before there is a run.
     static var runtimeParent: String {

@@ -7,7 +7,7 @@ struct Program {
     static func main() async {
         var guardian: Guardian?
         if let command = CommandLine.arguments.dropFirst().first,
-            ["up", "run", "bench"].contains(command), !asksForHelp
+            ["up", "run", "bench", "conformance"].contains(command), !asksForHelp
         {
             do throws(SupervisionError) {
                 guardian = try Guardian.enter()
@@ -20,7 +20,9 @@ struct Program {
     }
 
     private static var asksForHelp: Bool {
-        !Set(CommandLine.arguments).isDisjoint(with: ["-h", "--help", "--version"])
+        // What stands behind '--' is another program's.
+        let own = CommandLine.arguments.prefix { $0 != "--" }
+        return !Set(own).isDisjoint(with: ["-h", "--help", "--version"])
     }
 }
 
@@ -36,7 +38,9 @@ struct Synmesh: AsyncParsableCommand {
             something, 64 wrong usage, 70 a defect of synmesh, 130 interrupted.
             """,
         version: "0.1.0",
-        subcommands: [Check.self, Up.self, Run.self, Diff.self, Report.self, Bench.self])
+        subcommands: [
+            Check.self, Up.self, Run.self, Diff.self, Report.self, Bench.self, Conform.self,
+        ])
 }
 
 /// What the exit code says.
@@ -49,6 +53,9 @@ enum ExitStatus: Int32 {
     case interrupted = 130
 
     var code: ExitCode { ExitCode(rawValue) }
+
+    /// Ends the process at once; the guardian takes what it leaves.
+    func end() -> Never { exit(rawValue) }
 }
 
 /// Writes a line for people to standard error: standard output is for results.

@@ -1,0 +1,185 @@
+internal import Control
+internal import JSON
+internal import Scenarios
+internal import Supervision
+internal import Wire
+
+/// A clause that is not kept.
+struct Broken: Error {
+    let reason: String
+
+    init(_ reason: String) { self.reason = reason }
+}
+
+/// A clause that cannot be looked at.
+struct Skipped: Error {
+    let reason: String
+
+    init(_ reason: String) { self.reason = reason }
+}
+
+/// One program on one transport, taken through its life once, and every clause looked at on the way.
+final class Examination {
+    let bench: Bench
+    private(set) var entries: [ConformanceReport.Entry] = []
+    /// The next sequence of each of the checker's flows.
+    private var sequences: [Address: UInt64] = [:]
+    /// Pings that were answered, by identity.
+    var answered: [Envelope] = []
+    /// Whether the program answers pings at all: most of what it does is only seen by that.
+    private var answers = false
+    var sendsLoads = false
+    private var isReady = false
+
+    init(of bench: Bench) { self.bench = bench }
+
+    var line: any Line { bench.line }
+    var timeout: Duration { bench.timeout }
+    var isOnZeroMQ: Bool { bench.transport == .zmq }
+
+    func run() async {
+        await checkEnvironment()
+        await checkStart()
+        await checkTopics()
+        await checkEnvelopes()
+        await checkReceiver()
+        await checkHostility()
+        await checkCredit()
+        await checkCommands()
+        await checkPools()
+        await checkMove()
+        await checkEnd()
+        await checkRecords()
+        entries.sort { $0.clause.position < $1.clause.position }
+    }
+
+    /// Looks at one clause, and remembers what came of it.
+    ///
+    /// - Parameters:
+    ///   - clause: The clause.
+    ///   - needs: Without which the clause cannot be looked at.
+    ///   - body: Throws `Broken`, `Skipped`, or an error of the way to the program.
+    func check(
+        _ clause: Clause, needs: Need = .answers, _ body: () async throws -> Void
+    ) async {
+        let outcome: ConformanceReport.Outcome
+        if let reason = missing(needs) {
+            outcome = .skipped(reason)
+        } else {
+            do {
+                try await body()
+                outcome = .kept
+            } catch let error as Broken {
+                outcome = .broken(error.reason)
+            } catch let error as Skipped {
+                outcome = .skipped(error.reason)
+            } catch {
+                outcome = .broken("\(error)")
+            }
+        }
+        switch (clause, outcome) {
+        case (.ready, .kept): isReady = true
+        case (.contents, .kept): answers = true
+        default: break
+        }
+        entries.append(.init(clause: clause, transport: bench.transport, outcome: outcome))
+    }
+
+    /// What a clause needs to be looked at.
+    enum Need {
+        case nothing
+        case ready
+        case answers
+        case zeroMQ
+        case loads
+    }
+
+    private func missing(_ need: Need) -> String? {
+        switch need {
+        case .nothing: nil
+        case .ready: isReady ? nil : "the program did not say that it is ready"
+        case .answers:
+            missing(.ready) ?? (answers ? nil : "the program does not answer pings")
+        case .zeroMQ: isOnZeroMQ ? missing(.ready) : "there is nothing like it on NATS"
+        case .loads: missing(.ready) ?? (sendsLoads ? nil : "the program sends no load")
+        }
+    }
+
+    /// The program answered no ping: what needs an answer is not looked at.
+    func setAnswers(_ answers: Bool) { self.answers = answers }
+
+    // MARK: Pings
+
+    /// The checker's next ping, not sent yet.
+    func makePing(
+        to destination: Address = .agent(Bench.program), _ text: String? = nil,
+        content: [UInt8]? = nil, encoding: Envelope.ContentEncoding = .json
+    ) -> Envelope {
+        let sequence = sequences[destination, default: 0] + 1
+        sequences[destination] = sequence
+        let json = Value.object(["n": Value(sequence), "text": .string(text ?? "")])
+        return Envelope(
+            identity: Identity(
+                flow: Flow(source: Bench.checker, destination: destination), incarnation: 1,
+                sequence: sequence),
+            type: "ping", sent: bench.context.clock.now, contentEncoding: encoding,
+            content: content ?? Array(json.canonical.utf8))
+    }
+
+    /// Sends the checker's next ping.
+    @discardableResult
+    func ping(_ text: String? = nil) throws -> Envelope {
+        let ping = makePing(text)
+        try line.send(ping)
+        return ping
+    }
+
+    /// What the program sent as the answer to an envelope.
+    func echoes(of envelope: Envelope) -> [Envelope] {
+        line.seen.lazy.compactMap(\.content).filter {
+            $0.type == "echo" && $0.cause == envelope.identity
+        }
+    }
+
+    /// Waits for the answer to an envelope.
+    @discardableResult
+    func echo(
+        of envelope: Envelope, _ what: String, within bound: Duration? = nil
+    ) async throws -> Envelope {
+        guard
+            let echo = await first(within: bound, { self.echoes(of: envelope).first })
+        else { throw Broken("no echo of \(what) within \(bound ?? timeout)") }
+        answered.append(envelope)
+        return echo
+    }
+
+    /// Looks again and again until there is something, or the time is up.
+    func first<Found>(
+        within bound: Duration? = nil, _ look: () async -> Found?
+    ) async -> Found? {
+        let end = ContinuousClock.now + (bound ?? timeout)
+        while true {
+            if let found = await look() { return found }
+            guard ContinuousClock.now < end, !Task.isCancelled else { return nil }
+            try? await ContinuousClock().sleep(for: .milliseconds(5))
+        }
+    }
+
+    /// Requires that something holds in time.
+    func wait(
+        _ problem: @autoclosure () -> String, within bound: Duration? = nil,
+        _ holds: () async -> Bool
+    ) async throws {
+        guard await first(within: bound, { await holds() ? true : nil }) != nil else {
+            throw Broken(problem())
+        }
+    }
+}
+
+func require(_ condition: Bool, _ problem: @autoclosure () -> String) throws {
+    if !condition { throw Broken(problem()) }
+}
+
+extension Clause {
+    fileprivate var position: Int { Clause.allCases.firstIndex(of: self) ?? 0 }
+}
