@@ -99,8 +99,8 @@ let package = Package(
         module(
             "Conformance",
             [
-                "Control", "JSON", "NATS", "Recording", "Scenarios", "Supervision", "Threads",
-                "Topologies", "Wire", "YAML", "ZeroMQ",
+                "Control", "JSON", "NATS", "Recording", "Scenarios", "SharedMemory", "Supervision",
+                "Threads", "Topologies", "Wire", "YAML", "ZeroMQ",
             ]),
 
         // Runtime of agent programs

@@ -19,6 +19,10 @@ final class Bench {
     static let inbound = "conformance.in"
     static let outbound = "conformance.out"
 
+    /// The pool of the mesh, and how many slots it has.
+    static let pool = "clouds"
+    static let slots = 2
+
     let context: RunContext
     let transport: Transport
     let mesh: Mesh
@@ -78,6 +82,7 @@ final class Bench {
             nats: { \(transport == .nats ? "main: {}" : "") }
             branches: { \(branch): {} }
             topic_proxies: { \(topics): { prefixes: [conformance] } }
+            pools: { \(pool): { size: 1MB, slots: \(slots), checksum: verify } }
             agents:
               \(program):
                 command: \(command.canonical)
@@ -98,6 +103,9 @@ final class Bench {
         }
         return topology
     }
+
+    /// The file of the pool.
+    var poolPath: String { mesh.place.segmentPath(of: Self.pool, run: context.run) }
 
     /// What came on the control socket and could not be understood.
     var malformed: [String] { control.malformed }
@@ -164,6 +172,14 @@ final class Bench {
         try await mesh.control.command(
             name, to: ChildID(role: "agent", name: Self.program, incarnation: incarnation),
             arguments: arguments, timeout: timeout ?? self.timeout)
+    }
+
+    /// Whether no process of the program runs.
+    var hasEnded: Bool {
+        get async {
+            let name = process()
+            return await context.supervisor.statuses().first { $0.name == name }?.process == nil
+        }
     }
 
     /// Sends a signal to the program, as an outsider would.

@@ -37,6 +37,7 @@ public enum Conformance {
         var report = ConformanceReport(
             command: options.command, directory: context.directory.path)
         var ports: Set<UInt16> = []
+        var segments: [String] = []
         var failure: (any Error)?
         for transport in options.transports {
             do {
@@ -45,6 +46,7 @@ public enum Conformance {
                 await examination.run()
                 await bench.stop()
                 ports.formUnion(await bench.mesh.ports)
+                segments += bench.mesh.segmentPaths
                 report.entries += examination.entries
             } catch {
                 failure = error
@@ -55,7 +57,7 @@ public enum Conformance {
         context.removeRuntimeFolder()
         if let failure { throw failure }
         let certificate = await context.supervisor.certificate(
-            paths: [context.runtime], ports: ports.sorted())
+            paths: [context.runtime] + segments, ports: ports.sorted())
         let escaped = stopped.escaped.map { "\($0.name) (process \($0.process))" }
         if let last = options.transports.last {
             let outcome: ConformanceReport.Outcome =

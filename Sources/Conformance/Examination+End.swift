@@ -23,6 +23,7 @@ extension Examination {
             }
             try require(report.cause == .exited(code: 0), "it \(report.cause)")
         }
+        _ = try? await bench.context.supervisor.stop(bench.process(), grace: .milliseconds(200))
         await check(.hello, needs: .zeroMQ) {
             guard let line = self.line as? ZeroMQLine else { return }
             try require(self.hello != nil, "it said no hello")

@@ -46,8 +46,13 @@ extension Examination {
             }
             try require(report.cause == .exited(code: 0), "it \(report.cause)")
         }
+        let wasReady = missing(.ready) == nil
+        resume(isReady: false)
         _ = try? await bench.context.supervisor.stop(bench.process(), grace: .milliseconds(200))
+        guard wasReady else { return await check(.state) {} }
+        resume(isReady: true)
         await check(.state) { try await self.startAgain(with: answer["state"], late) }
+        resume(isReady: await !bench.hasEnded)
     }
 
     private func drain(isLoading: Bool) async throws -> Value {
@@ -105,7 +110,12 @@ extension Examination {
     }
 
     private func startAgain(with state: Value?, _ late: Envelope?) async throws {
-        guard let state, state.object != nil else { throw Skipped("there is no state") }
+        guard let state, state.object != nil else {
+            // Later clauses need it all the same.
+            _ = try await bench.start()
+            _ = try await bench.ready()
+            throw Skipped("there is no state")
+        }
         let old = answered.last
         try bench.hand(over: state)
         _ = try await bench.start()

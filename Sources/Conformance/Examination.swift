@@ -30,6 +30,8 @@ final class Examination {
     private var answers = false
     var sendsLoads = false
     private var isReady = false
+    /// During which clause the program ended though nobody asked it to.
+    private var endedDuring: Clause?
 
     init(of bench: Bench) { self.bench = bench }
 
@@ -77,6 +79,10 @@ final class Examination {
                 outcome = .broken("\(error)")
             }
         }
+        if case .broken = outcome, isReady, await bench.hasEnded {
+            isReady = false
+            endedDuring = clause
+        }
         switch (clause, outcome) {
         case (.ready, .kept): isReady = true
         case (.contents, .kept): answers = true
@@ -94,10 +100,14 @@ final class Examination {
         case loads
     }
 
-    private func missing(_ need: Need) -> String? {
+    func missing(_ need: Need) -> String? {
         switch need {
         case .nothing: nil
-        case .ready: isReady ? nil : "the program did not say that it is ready"
+        case .ready:
+            isReady
+                ? nil
+                : endedDuring.map { "the program ended during \($0.rawValue)" }
+                    ?? "the program did not say that it is ready"
         case .answers:
             missing(.ready) ?? (answers ? nil : "the program does not answer pings")
         case .zeroMQ: isOnZeroMQ ? missing(.ready) : "there is nothing like it on NATS"
@@ -105,8 +115,8 @@ final class Examination {
         }
     }
 
-    /// The program answered no ping: what needs an answer is not looked at.
-    func setAnswers(_ answers: Bool) { self.answers = answers }
+    /// The program runs again, or is meant to have ended.
+    func resume(isReady: Bool) { self.isReady = isReady }
 
     // MARK: Pings
 
@@ -148,7 +158,15 @@ final class Examination {
     ) async throws -> Envelope {
         guard
             let echo = await first(within: bound, { self.echoes(of: envelope).first })
-        else { throw Broken("no echo of \(what) within \(bound ?? timeout)") }
+        else {
+            let strays = line.seen.lazy.compactMap(\.content).filter {
+                $0.type == "echo" && $0.cause == nil
+            }
+            if !strays.isEmpty {
+                throw Skipped("its echoes name no cause (\(Clause.causes.rawValue))")
+            }
+            throw Broken("no echo of \(what) within \(bound ?? timeout)")
+        }
         answered.append(envelope)
         return echo
     }

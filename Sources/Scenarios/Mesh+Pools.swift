@@ -64,14 +64,14 @@ extension Mesh {
     }
 
     /// The segments that the mesh makes: what the certificate looks for.
-    nonisolated var segmentPaths: [String] {
+    package nonisolated var segmentPaths: [String] {
         topology.pools.map { place.segmentPath(of: $0.name, run: context.run) }
     }
 }
 
 extension MeshPlace {
     /// The file of a pool's segment.
-    func segmentPath(of pool: String, run: String) -> String {
+    package func segmentPath(of pool: String, run: String) -> String {
         "/dev/shm/synmesh-\(run)-\(process(pool))"
     }
 }

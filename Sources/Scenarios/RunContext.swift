@@ -51,7 +51,8 @@ public struct EnvironmentError: Error, Sendable, CustomStringConvertible {
 /// What all parts of one run share.
 package struct RunContext: Sendable {
     let name: String
-    let run: String
+    /// The run's id.
+    package let run: String
     let seed: UInt64
     /// The run's clock.
     package let clock: RunClock

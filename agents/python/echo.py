@@ -1,9 +1,10 @@
 """An agent that answers every "ping" with an "echo" of the same content, and counts what it hears.
 
-Settings: `to`, `topics`, `subscribe`, `size`. A load sends numbered messages, like those of a probe.
+Settings: `to`, `topics`, `subscribe`, `size`. A load sends numbered messages, like those of a probe. A
+"ping" that points to shared memory is answered with the bytes that lie there.
 """
 
-from synmesh import Agent, run
+from synmesh import BINARY, DESCRIPTOR, Agent, PoolError, run
 
 
 class Echo(Agent):
@@ -11,8 +12,14 @@ class Echo(Agent):
 
     async def handle(self, message):
         self.received += 1
-        if message.type == "ping":
-            await self.send(message.source, "echo", message.content, message.encoding, message)
+        if message.type != "ping":
+            return
+        encoding = BINARY if message.encoding == DESCRIPTOR else message.encoding
+        try:
+            with self.content_of(message) as content:
+                await self.send(message.source, "echo", content, encoding, message)
+        except PoolError:
+            pass  # nothing of it is to be used; the history names it
 
     async def load(self, number, destination, arguments):
         filler = "x" * ((arguments.get("size") or self.settings.get("size") or 64) - 20)

@@ -9,6 +9,7 @@
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -16,11 +17,11 @@ import sys
 import time
 
 from synmesh_history import History
-from synmesh_pool import Pools
+from synmesh_pool import Pool, PoolError
 from synmesh_transports import NATS, Unreachable, ZeroMQ, control_socket, read
-from synmesh_wire import BINARY, DESCRIPTOR, JSON, Message, Receiver, legal, under
+from synmesh_wire import BINARY, DESCRIPTOR, JSON, Message, Receiver, legal, token, under
 
-__all__ = ["Agent", "BINARY", "DESCRIPTOR", "JSON", "Message", "SettingsError", "run"]
+__all__ = ["Agent", "BINARY", "DESCRIPTOR", "JSON", "Message", "PoolError", "SettingsError", "run"]
 DRAIN_SECONDS = 3
 
 
@@ -93,6 +94,27 @@ class Agent:
             self.history.record(message, "sent", self.transport.name)
         await self.transport.send(message)
 
+    @contextlib.contextmanager
+    def content_of(self, message):
+        """The bytes that a message carries, or that it points to in shared memory."""
+        if message.encoding != DESCRIPTOR:
+            yield memoryview(message.content)
+            return
+        place = message.json
+        about = {"envelope": token(message.identity), "pool": place.get("pool"), "by": self.name}
+        try:
+            pool = self.pools[place["pool"]]
+            with pool.read(place) as content:
+                self.note("content_read", verified=pool.checksum == 2 and "digest" in place, **about)
+                yield content
+        except (PoolError, KeyError) as problem:
+            self.note("content_unreadable", reason=str(problem), **about)
+            raise PoolError(str(problem)) from problem
+
+    def note(self, kind, **members):
+        if self.history:
+            self.history.annotate(kind, **members)
+
     def __init__(self, environment: Environment):
         self.environment, self.name, self.settings = environment, environment.name, environment.settings
         to, topics, subscribe = (self.settings.get(key) or [] for key in ("to", "topics", "subscribe"))
@@ -124,9 +146,9 @@ class Agent:
                 if self.history:
                     self.history.record(message, "delivered", self.transport.name)
                 await self.handle(message)
-            elif self.history:
+            else:
                 members |= {"transport": self.transport.name} if outcome == "repeat_dropped" else {}
-                self.history.annotate(outcome, by=self.name, **members)
+                self.note(outcome, by=self.name, **members)
 
     async def expire(self):
         while True:
@@ -200,13 +222,13 @@ class Agent:
         sent = {"sent": done * len(self.destinations), "failed": 0, "messages": done}
         return sent | ({"unfinished": True} if rest else {})
 
-    async def on_drain(self, _):
+    async def on_drain(self, arguments):
         if self.is_drained:
             raise ValueError("the agent is drained already")
         self.ending.set()
         await asyncio.gather(*self.loads)
         before = sum(self.delivered.values())
-        inbound = await self.transport.drain_inbound(DRAIN_SECONDS)
+        inbound = await self.transport.drain_inbound(DRAIN_SECONDS, arguments.get("epoch"))
         async with self.turn:
             self.is_drained = True  # what comes now is for the next incarnation
         outbound = await self.transport.drain_outbound(DRAIN_SECONDS)
@@ -238,7 +260,7 @@ class Agent:
             self.restore(state.get("agent"))
             self.subscriptions.update(state.get("subscriptions", []))
         self.receiver = Receiver(environment.incarnation == 1 or bool(state), state, time.monotonic())
-        self.pools = Pools(environment.pools)
+        self.pools = {pool["name"]: Pool(pool["path"]) for pool in environment.pools}
         self.control = control_socket(environment)
         self.transport = environment.transport(self, environment)
         self.history = environment.history and History(
@@ -248,8 +270,7 @@ class Agent:
         await self.transport.attach()
         for topic in sorted(self.subscriptions):
             await self.transport.subscribe(topic)
-            if self.history:
-                self.history.annotate("subscribed", agent=self.name, topic=topic)
+            self.note("subscribed", agent=self.name, topic=topic)
         tasks = [asyncio.create_task(work) for work in (
             read(self.control, self.obey), self.expire(), self.stopped.wait())]
         await self.say(

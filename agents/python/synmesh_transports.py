@@ -36,6 +36,22 @@ async def within(seconds, waiting) -> bool:
         return False
 
 
+class Last:
+    """The last marker of one way in, with the number of its move."""
+
+    def __init__(self):
+        self.epochs, self.came = set(), asyncio.Event()
+
+    def take(self, marker):
+        self.epochs.add(marker.content.decode())
+        self.came.set()
+
+    async def wait(self, epoch):
+        while not self.epochs or epoch is not None and str(epoch) not in self.epochs:
+            self.came.clear()
+            await self.came.wait()
+
+
 class ZeroMQ:
     name, window = "zmq", 1_000
 
@@ -45,8 +61,8 @@ class ZeroMQ:
         self.publishers, self.subscribers = {}, {}  # by the proxy's endpoint
         self.confirmations: dict[bytes, asyncio.Event] = {}
         self.attached, self.echoed = asyncio.Event(), asyncio.Event()
-        self.last = {"branch": asyncio.Event()}  # the markers behind which nothing follows
-        self.is_registered, self.owed = True, 0
+        self.last = {"branch": Last()}  # the markers behind which nothing follows
+        self.is_registered, self.owed, self.branch_start = True, 0, None
 
     def socket(self, kind, endpoint, **options):
         socket = self.context.socket(kind)
@@ -63,14 +79,18 @@ class ZeroMQ:
         self.branch = self.socket(
             zmq.DEALER, self.environment.branch, identity=self.environment.name.encode())
         self.read(self.branch, self.from_branch)
-        hello = {"incarnation": self.environment.incarnation, "window": self.window}
         for _ in range(10):
-            await self.say(HELLO, "hello", json.dumps(hello).encode())
+            await self.say_hello()
             if await within(1, self.attached.wait()):
                 break
         if not self.attached.is_set() or not self.is_registered:
             raise Unreachable(f"the branch at {self.environment.branch} "
                               + ("does not answer" if self.is_registered else "has no such agent"))
+
+    async def say_hello(self):
+        hello = {"incarnation": self.environment.incarnation, "window": self.window}
+        self.owed = 0
+        await self.say(HELLO, "hello", json.dumps(hello).encode())
 
     async def say(self, kind, type, content):
         """Says something to the branch itself: an empty destination, no sequence."""
@@ -83,14 +103,19 @@ class ZeroMQ:
         if message is None:
             return
         if message.kind == HELLO:
-            self.is_registered = message.json.get("registered", True)
+            answer = message.json
+            self.is_registered = answer.get("registered", True)
+            if self.branch_start not in (None, answer.get("incarnation")):
+                await self.say_hello()  # the proxy was started again, and knows nothing of us
+            self.branch_start = answer.get("incarnation")
             self.attached.set()
+        elif message.kind == MARKER and message.type == "last":
+            self.last["branch"].take(message)
         elif message.kind == MARKER:
-            (self.last["branch"] if message.type == "last" else self.echoed).set()
+            self.echoed.set()
         else:
             await self.agent.take(message)
         if message.kind == CONTENT:
-            self.last["branch"].clear()
             self.owed += 1
             if self.owed >= self.window // 2:
                 await self.say(CREDIT, "credit", str(self.owed).encode())
@@ -131,7 +156,7 @@ class ZeroMQ:
             if endpoint not in self.subscribers:
                 socket = self.subscribers[endpoint] = self.socket(zmq.SUB, endpoint, rcvhwm=0)
                 socket.subscribe(f"_marker.{self.environment.name}")
-                self.last[endpoint] = asyncio.Event()
+                self.last[endpoint] = Last()
                 self.read(socket, lambda frames, endpoint=endpoint: self.from_topics(frames, endpoint))
             self.subscribers[endpoint].subscribe(topic)
             # Behind the others on the same connection: its answer says that they hold.
@@ -150,12 +175,13 @@ class ZeroMQ:
             self.confirmations[frames[0]].set()
             self.subscribers[endpoint].unsubscribe(frames[0])
         elif message.kind == MARKER:
-            self.last[endpoint].set()
-        elif message.kind != CONTENT or self.agent.is_subscribed(message.destination):
+            self.last[endpoint].take(message)
+        elif self.agent.is_subscribed(message.destination):
             await self.agent.take(message)
 
-    async def drain_inbound(self, seconds):
-        return await within(seconds, asyncio.gather(*(last.wait() for last in self.last.values())))
+    async def drain_inbound(self, seconds, epoch):
+        waits = (last.wait(epoch) for last in self.last.values())
+        return await within(seconds, asyncio.gather(*waits))
 
     async def drain_outbound(self, seconds):
         await self.say(MARKER, "outbound", b"1")
@@ -213,7 +239,7 @@ class NATS:
         for subject in (topic, topic + ".>"):  # what comes twice is dropped as a repeat
             await self.listen(subject)
 
-    async def drain_inbound(self, seconds):
+    async def drain_inbound(self, seconds, epoch):
         return await within(
             seconds, asyncio.gather(*(subscription.drain() for subscription in self.subscriptions)))
 
