@@ -101,6 +101,9 @@ public struct Limits: Sendable, Hashable {
         }
     }
 
+    /// Whether a ratio of latencies is limited.
+    public var limitsLatency: Bool { !ratios.isEmpty }
+
     private var ratios: [(name: String, limit: Double, value: (Latency) -> Double?)] {
         var ratios: [(name: String, limit: Double, value: (Latency) -> Double?)] = []
         if let limit = latencyP50Ratio { ratios.append(("median", limit, \.p50Ratio)) }

@@ -140,8 +140,9 @@ extension AgentClient {
         return sending
     }
 
-    /// How many read a content. Who subscribes to a topic its publisher does not know: such a
-    /// content stays until its lease ends, which one reader more than there are agents makes sure.
+    /// How many read a content.
+    ///
+    /// Who subscribes to a topic its publisher does not know: such a content stays until its lease ends, which one reader more than there are agents makes sure.
     static func readers(of destinations: [Address]) -> Int {
         destinations.reduce(0) { count, destination in
             if case .topic = destination { count + topicReaders } else { count + 1 }

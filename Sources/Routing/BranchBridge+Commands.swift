@@ -43,8 +43,9 @@ extension BranchBridge: Pending {
         }
     }
 
-    /// From now on everything for the agent that passes the bridge waits here. The answer comes
-    /// when the ROUTER has handled, or NATS has, all that was passed on before.
+    /// From now on everything for the agent that passes the bridge waits here.
+    ///
+    /// The answer comes when the ROUTER has handled, or NATS has, all that was passed on before.
     private func hold(_ resident: Resident, for asker: Asker) throws(RoutingError) {
         guard !resident.isReleasing else { return refuse(asker, "a release is under way") }
         if resident.held == nil {

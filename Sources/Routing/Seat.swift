@@ -96,7 +96,9 @@ final class Seat {
         SeedFrame.note(kind, toOneself: name, incarnation, number: number, at: clock.now)
     }
 
-    /// Gives the name back. What waited is returned.
+    /// Gives the name back.
+    ///
+    /// What waited is returned.
     @discardableResult
     func leave() -> [Parcel] {
         socket = nil

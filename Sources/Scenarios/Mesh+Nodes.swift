@@ -163,6 +163,7 @@ extension Mesh {
     ///   - role: what it is on the control plane
     ///   - program: what `synmesh-node` is to be; `nil` is the role
     ///   - configuration: what it is told, made anew for each start
+    /// - Throws: `EnvironmentError` when it does not become ready.
     func startNode(
         _ name: String, role: String, program: String? = nil,
         configuration: @escaping @Sendable () -> Value

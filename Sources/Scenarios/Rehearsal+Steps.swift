@@ -190,6 +190,7 @@ extension Rehearsal {
             proxies: plainScope.proxies)
         // A ratio needs both: a step with one transport alone has nothing to compare.
         let hasBoth = ["zmq", "nats"].allSatisfy { latency.transports[$0] != nil }
+        if hasBoth { hasComparedLatencies = true }
         verdicts.append(
             StepVerdict.checking("delivery") {
                 (step.limits ?? scenario.limits).judge(

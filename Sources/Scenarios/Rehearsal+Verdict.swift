@@ -113,7 +113,18 @@ extension Rehearsal {
             if let before { verdict.delivery?.add(before) }
         }
         for comparison in comparisons { verdict.add(comparison) }
+        if isLatencyLimited && !hasComparedLatencies {
+            verdicts.append(
+                StepVerdict(
+                    .inconclusive,
+                    reason: "A ratio of latencies is limited, and no step had traffic on both "
+                        + "transports whose latency is known."))
+        }
         return verdicts
+    }
+
+    private var isLatencyLimited: Bool {
+        ([scenario.limits] + scenario.steps.compactMap(\.limits)).contains(where: \.limitsLatency)
     }
 
     /// What all steps allow together, the whole run allows.

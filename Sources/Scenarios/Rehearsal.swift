@@ -34,6 +34,8 @@ public actor Rehearsal {
     /// What each agent said of its work at the end of each step.
     var results: [(step: String, agents: [String: Value])] = []
     var hasCutOver = false
+    /// Whether any step had traffic on both transports whose latency is known.
+    var hasComparedLatencies = false
     var hasRolledBack = false
     private var isAborted = false
 

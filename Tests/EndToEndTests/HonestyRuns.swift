@@ -165,4 +165,21 @@ import Testing
         #expect(verdict["verdict"] == "fail")
         #expect(verdict["reason"]?.string?.contains("median latency") == true)
     }
+
+    @Test("a latency limit that no step could be held to is no pass", .timeLimit(.minutes(5)))
+    func idleLatencyLimit() throws {
+        let folder = try TemporaryFolder()
+        let scenario = try folder.write(
+            """
+            synmesh: 1
+            topology: \(Program.repository)/topologies/ping.yaml
+            limits: { latency_p99_ratio: 2 }
+            steps:
+              - baseline: { load: { pinger: { type: ping, count: 300, rate: 600, size: 64 } } }
+            """, to: "idle.yaml")
+        let (ending, verdict) = try Program.play(scenario, in: folder)
+        #expect(ending.exitCode == 1, "\(ending.errors)")
+        #expect(verdict["verdict"] == "inconclusive")
+        #expect(verdict["reason"]?.string?.contains("ratio of latencies") == true)
+    }
 }
