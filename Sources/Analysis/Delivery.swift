@@ -175,6 +175,8 @@ public struct DeliveryReport: Sendable, Hashable {
     /// Envelopes with contents in shared memory to receivers that keep no history: whether they
     /// could read them is not known.
     public var unobservedContents = 0
+    /// Messages that agents could not send, and that are in no other count.
+    public var refused = 0
     /// Repeats that receivers recognised and dropped.
     public var repeatsDropped = 0
     /// How many expected deliveries each fault touched, by the fault's id.

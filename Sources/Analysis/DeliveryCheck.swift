@@ -48,6 +48,7 @@ struct DeliveryCheck {
     mutating func run() -> DeliveryReport {
         report.notes = index.notes
         report.repeatsDropped = index.repeatsDropped
+        report.refused = index.refusals.count { isInWindow($0) }
         for fault in faults { report.touched[fault.id] = 0 }
         var subscribers: [String: [String: [SubscriptionInterval]]] = [:]
         for (key, entries) in index.streams.sorted(by: { $0.key < $1.key }) {

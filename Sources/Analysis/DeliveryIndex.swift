@@ -88,6 +88,8 @@ struct DeliveryIndex {
     /// What became of contents in shared memory, by envelope and receiver.
     private(set) var sharedContents: [Identity: [String: SharedContent]] = [:]
     private(set) var repeatsDropped = 0
+    /// When agents could not send something.
+    private(set) var refusals: [UInt64] = []
     /// Agents that record for themselves.
     private(set) var recorders: Set<String> = []
     /// Agents whose deliveries would be seen.
@@ -170,7 +172,8 @@ struct DeliveryIndex {
             case .unreadable(let count, let from, let reason, let by, _):
                 let key = Unreadable(from: from, by: by)
                 unreadable[key, default: (0, reason)].count += count
-            case .refused(let destination, let type, let reason, let by, _):
+            case .refused(let destination, let type, let reason, let by, let at):
+                refusals.append(at)
                 let first = "'\(type)' to '\(destination.name)': \(reason)"
                 refused[by, default: (0, first)].count += 1
             case .blind(let reason, let by, _):

@@ -141,6 +141,11 @@ public struct Limits: Sendable, Hashable {
                 + "their digests ('checksum: verify' compares them): whether they were altered is "
                 + "not known."
         }
+        if delivery.refused > 0 {
+            return
+                "\(delivery.refused) messages could not be sent: what their receivers should have "
+                + "got is not known."
+        }
         if let limit = self[.lost], delivery.unreadUnexplained > 0,
             counts.unexplained.lost + delivery.unreadUnexplained > limit
         {

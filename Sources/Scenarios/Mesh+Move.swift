@@ -146,6 +146,11 @@ extension Mesh {
             let answer = try? await command(
                 "drain", to: agent.name, ["epoch": Value(epoch)], timeout: .seconds(15))
             state = answer?["state"]
+            if state == nil {
+                doubts.append(
+                    "\(agent.name) did not hand over its state, so what it had begun was lost when it "
+                        + "was moved")
+            }
             for problem in answer?["problems"]?.array ?? [] {
                 context.report("  \(agent.name), draining: \(problem.string ?? "")")
             }
@@ -166,6 +171,7 @@ extension Mesh {
                 isKept = true
             } catch {
                 context.report("  \(agent.name) moves without its state: \(error)")
+                doubts.append("the state of \(agent.name) could not be kept for its move: \(error)")
             }
         }
         let statePath = isKept ? path : nil

@@ -40,7 +40,7 @@ package actor Mesh {
     /// What proxies could not record, by their names and incarnations.
     var unrecorded: [String: String] = [:]
     private var breakageWaiters: [CheckedContinuation<Void, Never>] = []
-    /// What puts the evidence about agents that keep no history in doubt.
+    /// What puts the evidence in doubt: about agents that keep no history, and of moves.
     var doubts: [String] = []
     /// Raised with every move, so that late words of an earlier one are known as such.
     var routeEpoch: UInt64 = 0

@@ -220,9 +220,9 @@ extension Rehearsal {
         verdicts += await faults.takeFailures().map {
             StepVerdict(.inconclusive, reason: $0.asSentence)
         }
-        verdicts += await mesh.takeDoubts().map {
-            StepVerdict(.inconclusive, reason: $0.asSentence)
-        }
+        let doubts = await mesh.takeDoubts().map(\.asSentence)
+        verdicts += doubts.map { StepVerdict(.inconclusive, reason: $0) }
+        notes += doubts.map { Finding(.warning, .evidence, reason: $0) }
         return add(
             .composed(of: verdicts), named: stage.name, kind: step.action.kind, started: started)
     }

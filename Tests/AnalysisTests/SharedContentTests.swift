@@ -159,6 +159,8 @@ import Wire
         }
         let report = Delivery.check(histories)
         #expect(report.counts.sent == 4)
+        #expect(report.refused == 2)
+        #expect(Limits.zero.judge(delivery: report).verdict == .inconclusive)
         #expect(
             report.notes == [
                 "camera: 2 messages could not be sent and are in no count; the first: "

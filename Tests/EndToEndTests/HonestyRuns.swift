@@ -85,6 +85,14 @@ import Testing
             script: "socket.send(b'{\"from\": \"old\", nonsense')",
             reason: "messages of 'old' could not be read"),
         Misbehaviour(
+            testDescription: "a program without a history takes what it had not read with it",
+            script: """
+                if not os.path.exists("gone"):
+                            open("gone", "w").close()
+                            os._exit(3)
+                """,
+            reason: "'old' keeps no history"),
+        Misbehaviour(
             testDescription: "what a proxy could not record is in no count",
             // Each type takes two channels of its history, which has 65,535; the annotations, the
             // pings and their answers take an odd number, so that no type is recorded by half.
@@ -129,7 +137,7 @@ import Testing
             branches: { core: {} }
             agents:
               pinger: { kind: probe, settings: { to: [old] } }
-              old: { command: [python3, old.py], wire: json }
+              old: { command: [python3, old.py], wire: json, restart: { policy: on_failure } }
             """, to: "mesh.yaml")
         let scenario = try folder.write(
             """
@@ -146,6 +154,49 @@ import Testing
         #expect(reason.contains(item.reason), "\(reason)")
         let findings = (verdict["findings"]?.array ?? []).compactMap { $0["reason"]?.string }
         #expect(findings.contains { $0.contains(item.reason) })
+        ScenarioRuns.expectClean(verdict)
+    }
+
+    @Test(
+        "what an agent makes and cannot send over NATS is no green canary",
+        .timeLimit(.minutes(5)))
+    func tooLargeToSend() throws {
+        let folder = try TemporaryFolder()
+        // Every view fits into a message of the server, and what they are merged to does not.
+        let cameras = (0..<2).map { view in
+            """
+              camera-\(view):
+                kind: camera
+                settings: { to: [dense], scene: { points: 2500, shape: torus }, view: \(view), views: 2 }
+                depends_on: [dense]
+            """
+        }.joined(separator: "\n")
+        _ = try folder.write(
+            """
+            synmesh: 1
+            nats: { main: { max_payload: 64KiB } }
+            branches: { core: {} }
+            agents:
+            \(cameras)
+              dense: { kind: dense, settings: { to: [mesh], voxel: 0.0005 }, depends_on: [mesh] }
+              mesh: { kind: mesh }
+            """, to: "mesh.yaml")
+        let load = "{ load: { camera-0: { count: 4, rate: 20 }, camera-1: { count: 4, rate: 20 } }"
+        let scenario = try folder.write(
+            """
+            synmesh: 1
+            topology: mesh.yaml
+            expect: inconclusive
+            steps:
+              - baseline: \(load) }
+              - canary: \(load), agent: dense }
+            """, to: "large.yaml")
+        let (ending, verdict) = try Program.play(scenario, in: folder)
+        #expect(ending.exitCode == 0, "\(ending.errors)")
+        let steps = verdict["steps"]?.array ?? []
+        #expect(steps.map { $0["verdict"]?.string } == ["pass", "inconclusive"])
+        let reason = steps.last?["reason"]?.string ?? ""
+        #expect(reason.contains("could not be sent"), "\(reason)")
         ScenarioRuns.expectClean(verdict)
     }
 
