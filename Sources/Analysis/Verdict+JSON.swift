@@ -32,7 +32,8 @@ extension Verdict {
             ("pools", pools.isEmpty ? nil : .array(pools.map(\.json))),
             ("observed", observed.isEmpty ? nil : .array(observed.map(\.json))),
             ("leaks", leaks.json),
-            ("findings", .array(findings.map(\.json))))
+            ("findings", .array(findings.map(\.json))),
+            ("unproven", unproven.isEmpty ? nil : .array(unproven.map(Value.string))))
     }
 }
 

@@ -107,6 +107,7 @@ extension Verdict {
         observed = try fields.list("observed", ObservedAgent.read)
         if let leaks = try fields.object("leaks") { self.leaks = try Leaks.read(leaks) }
         findings = try fields.list("findings", Finding.read)
+        unproven = value["unproven"]?.array?.compactMap(\.string) ?? []
     }
 }
 

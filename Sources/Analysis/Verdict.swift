@@ -207,6 +207,8 @@ public struct Verdict: Sendable, Hashable {
     public var leaks = Leaks()
     /// What was found, first the gravest.
     public var findings: [Finding] = []
+    /// What the run could not see or prove, whatever it showed: a sentence each.
+    public var unproven: [String] = []
 
     /// A verdict on a run of which nothing else is known yet.
     public init(

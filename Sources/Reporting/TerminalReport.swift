@@ -29,7 +29,8 @@ public struct TerminalReport: Sendable {
         let page = Page(ink: Ink(hasColour: colour), width: max(40, width))
         let sections = [
             steps(page), delivery(page), comparison(page), latency(page), moves(page),
-            faults(page), pools(page), observed(page), findings(page), ending(page),
+            faults(page), pools(page), observed(page), findings(page),
+            unproven(page), ending(page),
         ]
         let shown = [head(page)] + sections.filter { !$0.isEmpty }
         return shown.map { $0.joined(separator: "\n") }.joined(separator: "\n\n") + "\n"
@@ -263,6 +264,18 @@ public struct TerminalReport: Sendable {
         return lines
     }
 
+    /// Beside whatever was shown stands what could not be.
+    private func unproven(_ page: Page) -> [String] {
+        guard !verdict.unproven.isEmpty else { return [] }
+        var lines = [page.ink.text("Not proven", .bold)]
+        for text in verdict.unproven {
+            for (index, line) in Text.wrapped(text.asSentence, width: page.width - 4).enumerated() {
+                lines.append((index == 0 ? "  - " : "    ") + line)
+            }
+        }
+        return lines
+    }
+
     private func ending(_ page: Page) -> [String] {
         let leaks = verdict.leaks
         let left = [
@@ -291,5 +304,12 @@ extension Finding {
         if let path { text += " \(path)" }
         if let fault { text += " (\(fault))" }
         return text.isEmpty ? "the run" : text
+    }
+}
+
+extension String {
+    /// Begins with a capital letter and ends with a full stop.
+    fileprivate var asSentence: String {
+        prefix(1).uppercased() + dropFirst() + (hasSuffix(".") ? "" : ".")
     }
 }

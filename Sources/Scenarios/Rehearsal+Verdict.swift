@@ -41,6 +41,7 @@ extension Rehearsal {
         verdict.rollbackMilliseconds = rollbackMilliseconds
         verdict.pools = pools
         verdict.findings += notes
+        verdict.unproven = topology.blindSpots.map(\.text)
         verdict.leaks = await certify(into: &verdict)
         if verdict.leaks.total > 0 {
             verdict.verdict = .fail

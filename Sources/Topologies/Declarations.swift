@@ -185,8 +185,11 @@ extension Declarations {
                     "connect",
                     .mapping { connect in
                         TopicProxy.Connection(
-                            publish: connect.required("publish", .located(.endpoint)),
-                            subscribe: connect.required("subscribe", .located(.endpoint)),
+                            publish: connect.required(
+                                "publish", .located(.endpoint), example: "tcp://127.0.0.1:5560"),
+                            subscribe: connect.required(
+                                "subscribe", .located(.endpoint),
+                                example: "tcp://127.0.0.1:5561"),
                             location: connect.heading)
                     }))
         }

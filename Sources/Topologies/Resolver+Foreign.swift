@@ -154,7 +154,8 @@ extension Resolver {
         var spots: [BlindSpot] = []
         func add(_ text: String, _ location: Location) {
             spots.append(BlindSpot(text: text, location: location))
-            diagnostics.note(text, at: location)
+            // Beside errors they would only be in the way.
+            if !diagnostics.hasErrors { diagnostics.note(text, at: location) }
         }
         for branch in branches where branch.provider.isForeign {
             let name = Diagnostic.quote(branch.name)

@@ -47,9 +47,15 @@ enum MeshKind: String, CaseIterable {
     case inProcess, zeroMQ, nats, dual
     /// The agent `b` on NATS, the others on ZeroMQ, the proxies between them.
     case bridged
+    /// On ZeroMQ through proxies that know nothing of us.
+    case foreign
+    /// The same with `b` on NATS, and our bridge beside those proxies.
+    case foreignBridged
 
+    var hasForeignProxies: Bool { self == .foreign || self == .foreignBridged }
+    var isBridged: Bool { self == .bridged || self == .foreignBridged }
     /// NATS carries up to `max_payload`.
-    var carriesAnySize: Bool { self != .nats && self != .bridged }
+    var carriesAnySize: Bool { self != .nats && !isBridged }
     /// On the way through a proxy, what is too large for the other side is found only there.
     var refusesAtOnce: Bool { self == .nats }
 }
@@ -64,18 +70,41 @@ final class TestMesh {
     private let inProcess = InProcessMesh()
     let branch: ProxyThread?
     let topics: ProxyThread?
+    let foreign: ForeignNodes?
     private let context: Context
 
     init(_ kind: MeshKind) throws {
         self.kind = kind
         context = try Context()
+        let suffix = suffix
+        let url = kind.isBridged ? try NATSServer.shared.get().url : nil
+        foreign = kind.hasForeignProxies ? try ForeignNodes() : nil
+        if let foreign {
+            let agents = ["a", "b", "c"].map { agent in
+                BridgeConfiguration.Agent(
+                    name: "\(agent)-\(suffix)", transport: agent == "b" ? .nats : .zmq)
+            }
+            if let url {
+                branch = try ProxyThread.bridge(
+                    BridgeConfiguration(
+                        name: "core-\(suffix)-bridge", branch: "core-\(suffix)",
+                        router: foreign.router, nats: url, agents: agents),
+                    in: context, clock: clock)
+            } else {
+                branch = nil
+            }
+            topics = try ProxyThread.topics(
+                TopicConfiguration(
+                    name: "topics-\(suffix)", publishEndpoint: foreign.publish,
+                    subscribeEndpoint: foreign.subscribe, nats: url, prefixes: [root],
+                    isBeside: true), in: context, clock: clock)
+            return
+        }
         guard kind == .zeroMQ || kind == .dual || kind == .bridged else {
             branch = nil
             topics = nil
             return
         }
-        let suffix = suffix
-        let url = kind == .bridged ? try NATSServer.shared.get().url : nil
         let agents = ["a", "b", "c"].map { agent in
             BranchConfiguration.Agent(
                 name: "\(agent)-\(suffix)",
@@ -109,6 +138,9 @@ final class TestMesh {
         case .zeroMQ: return try overZeroMQ(agent, incarnation)
         case .bridged:
             return agent == "b" ? try overNATS(agent) : try overZeroMQ(agent, incarnation)
+        case .foreign: return try overSeedWire(agent, incarnation)
+        case .foreignBridged:
+            return agent == "b" ? try overNATS(agent) : try overSeedWire(agent, incarnation)
         case .dual:
             return DualTransport(
                 primary: try overZeroMQ(agent, incarnation),
@@ -131,6 +163,17 @@ final class TestMesh {
                 agent: name(agent), incarnation: incarnation,
                 branch: branch.endpoints["router"] ?? "", topicProxies: [proxy]),
             clock: clock, in: context)
+    }
+
+    func overSeedWire(_ agent: String, _ incarnation: UInt32 = 1) throws -> SeedTransport {
+        guard let foreign else { throw TestFailure("no proxies") }
+        let proxy = TopicProxyEndpoints(
+            name: "topics", publish: foreign.publish, subscribe: foreign.subscribe,
+            prefixes: [root])
+        return try SeedTransport(
+            .init(
+                agent: name(agent), incarnation: incarnation, branch: foreign.router,
+                topicProxies: [proxy]), clock: clock, in: context)
     }
 
     func agent(
