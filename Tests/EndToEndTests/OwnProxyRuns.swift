@@ -24,7 +24,7 @@ import Testing
         // What nobody could see is said, however green the rest is.
         let unproven = (verdict["unproven"]?.array ?? []).compactMap(\.string)
         #expect(unproven.count == 3)
-        #expect(unproven.contains { $0.contains("no proxy names it") })
+        #expect(unproven.first?.contains("no proxy names it") == true)
         let report = try Program.run("report", folder.latest("own-proxy"), in: folder)
         #expect(report.output.contains("Not proven"))
     }
@@ -105,9 +105,10 @@ import Testing
             #expect(verdict["verdict"] == "pass")
             ScenarioRuns.expectClean(verdict)
             let unproven = (verdict["unproven"]?.array ?? []).compactMap(\.string)
-            #expect(unproven.count { $0.contains("runs already") } == 2)
+            let running = unproven.filter { $0.contains("runs already") }
+            #expect(running.count == 2)
         }
-        #expect(proxies.allSatisfy(\.isRunning))
+        for proxy in proxies { #expect(proxy.isRunning) }
         let fault = try folder.write(
             try String(contentsOfFile: scenario, encoding: .utf8).replacing(
                 "- baseline:\n", with: "- baseline:\n      faults: [{ kill: core }]\n"),
