@@ -1,6 +1,7 @@
 extension Pool {
-    /// Alters one byte of a published content behind everybody's back: a planted fault, so that what
-    /// is said of contents that were altered can be checked.
+    /// Alters one byte of a published content behind everybody's back.
+    ///
+    /// A planted fault, so that what is said of contents that were altered can be checked.
     ///
     /// - Parameter reference: What was published; nothing happens where it is empty or gone.
     public func plantAlteration(of reference: SlotReference) {

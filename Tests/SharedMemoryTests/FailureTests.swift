@@ -114,8 +114,9 @@ struct FailureTests {
             ls '\(directory.path)'
             """
         let end = try Subject.run(program: "unshare", ["-m", "sh", "-c", script])
-        // Mounting takes rights that not everybody has who runs tests.
-        guard end.code != 77, end.code != 1 else { return }
+        if end.code == 77 || end.text.hasPrefix("unshare: ") {
+            try Test.cancel("mounting a file system takes rights that this user has not")
+        }
         #expect(end.text.hasPrefix("noSpace could not make the pool"))
         #expect(end.text.contains("it takes 1052672 bytes, and 262144 are free there. Give the"))
         #expect(end.text.split(separator: "\n").count == 1, "a file is left")
@@ -180,6 +181,8 @@ struct FailureTests {
         let made = try Mapping(file: file, length: Int(geometry.fileSize), attempt: "")
         made.format(geometry, firstGeneration: 1)
         let opened = try Pool(opening: path, name: "large")
+        // As if its pages had been touched: that would fill the holes.
+        opened.populated = [slotSize, slotSize]
         var references: [SlotReference] = []
         for value in [1, 2] as [UInt8] {
             let loan = try opened.lend(slotSize)

@@ -250,6 +250,17 @@ struct PoolTests {
         #expect(try pool.segment.status().inUse == 1)
     }
 
+    @Test("A slot is not lent while somebody changes its record")
+    func recordLock() throws {
+        let pool = try TestPool(slotCount: 1)
+        let opened = try pool.open()
+        let other = try Mapping.open(pool.path, attempt: "").0
+        #expect(try other.lock(opened.geometry.recordLock(0), exclusive: true, ""))
+        #expect(try opened.freeSlot() == nil)
+        other.unlock(opened.geometry.recordLock(0))
+        #expect(try opened.freeSlot() == 0)
+    }
+
     @Test("One who stopped in the middle of a change delays others by a bounded time")
     func frozenHolder() throws {
         let pool = try TestPool(slotCount: 2)

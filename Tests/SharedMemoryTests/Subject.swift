@@ -25,13 +25,20 @@ enum Subject {
         let file = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         defer { close(file) }
         let process = try spawn(
-            [program] + arguments, environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"],
-            output: file)
+            [program] + arguments, environment: environment, output: file)
         var status: Int32 = 0
         guard waitpid(process, &status, 0) == process else { throw TestFailure("not reaped") }
         let end = outcome(status)
         return End(
             process: process, code: end.code, signal: end.signal, text: text(of: file))
+    }
+
+    /// Enough for Python to find its modules, and for a shell to find what administrators use.
+    private static var environment: [String] {
+        let more = ["PATH": ":/usr/sbin:/sbin", "HOME": ""]
+        return more.compactMap { (name: String, more: String) -> String? in
+            getenv(name).map { "\(name)=\(String(cString: $0))\(more)" }
+        }
     }
 
     /// What a status of `waitpid` says.
