@@ -80,12 +80,8 @@ import Testing
             try Self.python(["branch_proxy.py", endpoints[0]]),
             try Self.python(["topic_proxy.py", endpoints[1], endpoints[2]]),
         ]
-        defer {
-            for proxy in proxies {
-                proxy.terminate()
-                proxy.waitUntilExit()
-            }
-        }
+        // SIGKILL: a child inherits what its parent's thread blocks, which may be SIGTERM.
+        defer { for proxy in proxies { kill(proxy.processIdentifier, SIGKILL) } }
         let scenario = try folder.scenario(
             "own-proxy", replacing: [],
             inTopology: [

@@ -5,8 +5,10 @@ import TestSupport
 import Wire
 import ZeroMQ
 
-/// Proxies as a user may have them: a ROUTER with libzmq's defaults that routes one JSON frame on
-/// `to` and writes it again, an XSUB and an XPUB that pass everything on. Nothing of ours.
+/// Proxies as a user may have them, with nothing of ours.
+///
+/// A ROUTER with libzmq's defaults routes one JSON frame on `to` and writes it again; an XSUB and an
+/// XPUB pass everything on.
 final class ForeignNodes: Sendable {
     private final class Shared: Sendable {
         let endpoints = Mutex<[String]>([])
