@@ -155,10 +155,7 @@ public final class AgentClient {
         encoding: Envelope.ContentEncoding = .binary, cause: Identity? = nil,
         patience: Duration? = nil
     ) throws(MessagingError) -> Identity {
-        guard Names.isLegal(agent) else {
-            throw try refuse(.agent(agent), type, .illegalName(agent))
-        }
-        return try post(to: .agent(agent), type, content, encoding, cause, patience)
+        try post(to: .agent(agent), type, content, encoding, cause, patience)
     }
 
     /// Publishes to a topic.
@@ -178,16 +175,21 @@ public final class AgentClient {
         encoding: Envelope.ContentEncoding = .binary, cause: Identity? = nil,
         patience: Duration? = nil
     ) throws(MessagingError) -> Identity {
-        guard Names.isLegalTopic(topic) else {
-            throw try refuse(.topic(topic), type, .illegalName(topic))
-        }
-        return try post(to: .topic(topic), type, content, encoding, cause, patience)
+        try post(to: .topic(topic), type, content, encoding, cause, patience)
     }
 
     func post(
         to destination: Address, _ type: String, _ content: [UInt8],
         _ encoding: Envelope.ContentEncoding, _ cause: Identity?, _ patience: Duration?
     ) throws(MessagingError) -> Identity {
+        let isLegal =
+            switch destination {
+            case .agent(let name): Names.isLegal(name)
+            case .topic(let topic): Names.isLegalTopic(topic)
+            }
+        guard isLegal else {
+            throw try refuse(destination, type, .illegalName(destination.name))
+        }
         guard Names.isLegal(type) else { throw try refuse(destination, type, .illegalName(type)) }
         guard !isDrained else {
             throw MessagingError(.send(destination, type: type), .closed)

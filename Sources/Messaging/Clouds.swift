@@ -140,9 +140,10 @@ extension AgentClient {
         return sending
     }
 
-    /// How many read a content.
+    /// How many readers a content is held for.
     ///
-    /// Who subscribes to a topic its publisher does not know: such a content stays until its lease ends, which one reader more than there are agents makes sure.
+    /// Who subscribes to a topic its publisher does not know: such a content stays until its lease
+    /// ends, which more readers than there are agents make sure of.
     static func readers(of destinations: [Address]) -> Int {
         destinations.reduce(0) { count, destination in
             if case .topic = destination { count + topicReaders } else { count + 1 }

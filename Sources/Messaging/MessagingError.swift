@@ -169,7 +169,7 @@ extension MessagingError.Reason: CustomStringConvertible {
                 + "carries at most \(limit) (max_payload)"
         case .noDescriptor: "the content is no descriptor of a cloud"
         case .alreadyRead: "its content was read already, which is possible once"
-        case .sharedMemory(let error): error.description
+        case .sharedMemory(let error): error.detail
         case .system(let text): text
         }
     }

@@ -126,14 +126,15 @@ extension Rehearsal {
             includingSent: true)
         add(report)
         let limits = step.limits ?? scenario.limits
-        var verdicts = settled.map { side in
+        var verdicts = failures.map { StepVerdict(.inconclusive, reason: $0.asSentence) }
+        verdicts += settled.map { side in
             StepVerdict.checking("delivery") {
                 limits.judge(
                     delivery: side.report, comparison: report,
                     minimumSamples: step.minimumSamples)
             }
         }
-        verdicts += doubts + failures.map { StepVerdict(.inconclusive, reason: $0.asSentence) }
+        verdicts += doubts
         let histories = settled.flatMap(\.evidence.histories)
         latency = Latency.measure(
             histories, lane: .primary, proxies: plainScope.proxies)

@@ -174,7 +174,10 @@ extension Rehearsal {
         await mesh.checkHanded()
         let window = started...context.clock.now
         results.append((stage.name, await mesh.results()))
-        var verdicts: [StepVerdict] = []
+        // First: why nothing was sent explains that nothing came.
+        var verdicts = await loads.takeFailures().map {
+            StepVerdict(broken == nil ? .inconclusive : .fail, reason: $0.asSentence)
+        }
         var comparison: ComparisonReport?
         do {
             comparison = try await compare(evidence)
@@ -214,9 +217,6 @@ extension Rehearsal {
                     .inconclusive, reason: "Too little traffic went through \(agent) on NATS."))
         }
         verdicts += await mesh.recordDoubts()
-        verdicts += await loads.takeFailures().map {
-            StepVerdict(broken == nil ? .inconclusive : .fail, reason: $0.asSentence)
-        }
         verdicts += await faults.takeFailures().map {
             StepVerdict(.inconclusive, reason: $0.asSentence)
         }

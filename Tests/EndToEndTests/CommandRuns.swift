@@ -59,6 +59,7 @@ import Testing
         "Ctrl-C ends a mesh that is up, and nothing of it is left", .timeLimit(.minutes(5)),
         arguments: [
             "ping", "first-mesh", "corrupt-canary", "small-clouds", "twin-mesh", "seed-agents",
+            "cloud-pool",
             "restarting-mesh", "thought-broadcast", "own-proxy",
         ])
     func up(topology: String) throws {
@@ -104,13 +105,13 @@ import Testing
     }
 
     /// The name of the only run of a scenario.
-    private static func run(in folder: TemporaryFolder, _ scenario: String) throws -> String {
+    static func run(in folder: TemporaryFolder, _ scenario: String) throws -> String {
         let names = try FileManager.default.contentsOfDirectory(
             atPath: "\(folder.path)/\(scenario)")
         return try #require(names.first { $0 != "latest" })
     }
 
-    private static func child(of parent: Int32) -> Int32? {
+    static func child(of parent: Int32) -> Int32? {
         let path = "/proc/\(parent)/task/\(parent)/children"
         let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
         return text.split(separator: " ").first.flatMap { Int32($0) }
