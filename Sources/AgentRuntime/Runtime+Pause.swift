@@ -43,9 +43,8 @@ extension Runtime {
                 pause?.command = nil
                 answer(command, ["paused": true])
             } else if environment.clock.now >= pause?.end ?? 0 {
-                endPause()
-                return refuse(
-                    command, "what was sent has not been passed on within \(Self.fenceTimeout) ns")
+                pause = nil
+                return refuse(command, "what it has sent was not passed on within 2.5 s")
             }
         }
         try rest(Self.lookAgain, also: client.inboundItems)

@@ -227,6 +227,7 @@ public struct TerminalReport: Sendable {
         var table = Table([.left, .left, .left])
         for agent in verdict.observed {
             let places = agent.places.sorted { $0.key > $1.key }
+            if places.isEmpty { table.add([.init(agent.agent), "", "observed nowhere"]) }
             for (index, place) in places.enumerated() {
                 table.add([
                     .init(index == 0 ? agent.agent : ""), .init(place.key),

@@ -79,17 +79,22 @@ extension Rehearsal {
         let hasTwins = !twins.isEmpty
         return topology.agents.filter { !$0.keepsHistory }.map { agent in
             var places: [String: String] = [:]
-            if agent.transport == .zmq || hasTwins { places["zmq"] = "proxy of \(agent.branch)" }
-            if onNATS.contains(agent.name) || hasTwins {
+            let isWatched = topology.homeBranch(of: agent)?.provider.isForeign == false
+            if isWatched, agent.transport == .zmq || hasTwins {
+                places["zmq"] = "proxy of \(agent.branch)"
+            }
+            if isWatched, onNATS.contains(agent.name) || hasTwins {
                 places["nats"] = "tap of \(agent.branch)"
             }
             let answers = agent.answers.map { "\($0.request) -> \($0.answer)" }
             return ObservedAgent(
                 agent: agent.name, places: places, answers: answers,
-                limits: answers.isEmpty
-                    ? "what it did with what it was handed is not known."
-                    : "what it was handed and never answered (\(answers.joined(separator: ", "))) "
-                        + "is lost.")
+                limits: !isWatched
+                    ? "nobody recorded what it was handed or sent."
+                    : answers.isEmpty
+                        ? "what it did with what it was handed is not known."
+                        : "what it was handed and never answered (\(answers.joined(separator: ", "))) "
+                            + "is lost.")
         }
     }
 

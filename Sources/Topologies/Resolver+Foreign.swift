@@ -115,6 +115,44 @@ extension Resolver {
                 at: contract.location,
                 help: "remove the contract, or move the agent to a branch of ours")
         }
+        guard agent.kindKey == nil else { return }
+        if let location = agent.answersKey {
+            diagnostics.error(
+                "nothing records at the proxy of branch \(Diagnostic.quote(branch)), which is your "
+                    + "own: whether answers came cannot be told",
+                at: location, help: "remove 'answers', or move the agent to a branch of ours")
+        }
+        let command = agent.perTransport[.nats]?.command?.location
+        if let location = command
+            ?? (agent.transport?.value == .nats ? agent.transport?.location : nil)
+        {
+            diagnostics.error(
+                "nothing records or translates on NATS for a command of branch "
+                    + "\(Diagnostic.quote(branch)), whose proxy is your own",
+                at: location, help: "keep it on zmq, or move the agent to a branch of ours")
+        }
+    }
+
+    /// Reports programs of other branches whose messages on NATS nobody would number for agents of
+    /// a branch with a proxy of the user's own.
+    func checkForeignNeighbours(_ agents: [Agent]) {
+        func branch(_ name: String) -> Branch? { branches.first { $0.name == name } }
+        let foreign = branches.filter(\.provider.isForeign)
+        var seen: Set<String> = []
+        for agent in agents
+        where !agent.keepsHistory && !agent.speaks && agent.launch(on: .nats) != nil {
+            guard let home = branch(agent.branch), !home.provider.isForeign,
+                let server = home.server,
+                let beside = foreign.first(where: { $0.server == server }),
+                seen.insert(agent.group).inserted
+            else { continue }
+            diagnostics.error(
+                "\(Diagnostic.quote(agent.group)) gives no identities and can be on NATS, and branch "
+                    + "\(Diagnostic.quote(beside.name)) on the same server has a proxy of your own, "
+                    + "beside which nobody gives them",
+                at: agent.location,
+                help: "give one of the branches a NATS server of its own, or keep the agent on zmq")
+        }
     }
 
     /// Reports agents that send to another branch where one of the two has a proxy of the user's

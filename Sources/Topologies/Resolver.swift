@@ -55,6 +55,7 @@ final class Resolver {
         let agents = resolvedAgents()
         checkDependencyCycles()
         checkForeignBorders(agents)
+        checkForeignNeighbours(agents)
         let blindSpots = blindSpots(agents)
         checkPoolsAreUsed()
         return Topology(
