@@ -197,11 +197,13 @@ import Testing
         .timeLimit(.minutes(5)))
     func killed() throws {
         let folder = try TemporaryFolder()
-        let restart = "restart: { policy: on_failure, backoff: 50ms }"
+        // Long enough, and under enough traffic, that somebody misses who was killed.
+        let restart = "restart: { policy: on_failure, backoff: 200ms }"
         _ = try folder.scenario(
             "thought-broadcast", replacing: [],
             inTopology: [
                 ("cycle: 20", "patience: 1s\n      attempts: 20"),
+                ("in_flight: 2", "in_flight: 4"),
                 ("kind: proposer\n", "kind: proposer\n    \(restart)\n"),
                 ("kind: evaluator\n", "kind: evaluator\n    \(restart)\n"),
             ])
