@@ -93,14 +93,6 @@ extension Resolver {
                 + "folder")
     }
 
-    /// Where proxies are that are not bound by anything of the run.
-    var connected: [Located<Endpoint>] {
-        declarations.branches.compactMap { $0.value?.connect }
-            + declarations.topicProxies.flatMap { entry in
-                [entry.value?.connect?.publish, entry.value?.connect?.subscribe].compactMap { $0 }
-            }
-    }
-
     /// Behind a proxy of the user's own nobody answers what only ours know.
     func checkForeignHome(of agent: Declarations.Agent, _ branch: String) {
         if let wire = agent.wire, wire.value == .frames {

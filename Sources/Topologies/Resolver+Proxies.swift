@@ -166,26 +166,38 @@ extension Resolver {
     }
 
     func checkEndpoints() {
-        var bound: [(endpoint: Located<Endpoint>, part: String)] = []
+        var sockets: [(endpoint: Located<Endpoint>, part: String, isBound: Bool)] = []
+        func add(_ endpoint: Located<Endpoint>?, _ part: String, isBound: Bool) {
+            if let endpoint { sockets.append((endpoint, part, isBound)) }
+        }
         for entry in declarations.branches {
             let part = "branch \(Diagnostic.quote(entry.key))"
-            if let endpoint = entry.value?.endpoint { bound.append((endpoint, part)) }
+            add(entry.value?.endpoint, part, isBound: true)
+            add(entry.value?.connect, part, isBound: false)
         }
         for entry in declarations.topicProxies {
             let part = "topic proxy \(Diagnostic.quote(entry.key))"
-            if let endpoint = entry.value?.publish { bound.append((endpoint, part)) }
-            if let endpoint = entry.value?.subscribe { bound.append((endpoint, part)) }
+            add(entry.value?.publish, part, isBound: true)
+            add(entry.value?.subscribe, part, isBound: true)
+            add(entry.value?.connect?.publish, part, isBound: false)
+            add(entry.value?.connect?.subscribe, part, isBound: false)
         }
-        for endpoint in connected { checkPath(endpoint) }
-        for (index, (endpoint, _)) in bound.enumerated() {
+        for (index, (endpoint, _, isBound)) in sockets.enumerated() {
             checkPath(endpoint)
-            let first = bound[..<index].first { $0.endpoint.value.collides(with: endpoint.value) }
+            let first = sockets[..<index].first {
+                $0.endpoint.value.collides(with: endpoint.value)
+            }
             guard let first else { continue }
-            diagnostics.error(
-                "this endpoint is bound by \(first.part) too", at: endpoint.location,
-                help: "line \(first.endpoint.location.line) has the other: choose another, "
-                    + "or leave it out and let the system choose"
-            )
+            let line = "line \(first.endpoint.location.line) has the other"
+            if isBound, first.isBound {
+                diagnostics.error(
+                    "this endpoint is bound by \(first.part) too", at: endpoint.location,
+                    help: "\(line): choose another, or leave it out and let the system choose")
+            } else {
+                diagnostics.error(
+                    "this endpoint is also that of \(first.part)", at: endpoint.location,
+                    help: "\(line): every socket of a proxy has an endpoint of its own")
+            }
         }
     }
 
