@@ -63,7 +63,8 @@ final class NATSInbox: Sendable {
         }
     }
 
-    var isEmpty: Bool { state.withLock { $0.messages.isEmpty } }
+    /// Whether nothing waits: no message, and no word of lost ones.
+    var isEmpty: Bool { state.withLock { $0.messages.isEmpty && $0.lost == 0 } }
 
     /// Nobody will read any more.
     func close() {
@@ -118,9 +119,13 @@ final class NATSReader: Sendable {
                 if let message = try subscription.next(timeout: .seconds(1)) {
                     inbox.push(message)
                     pushed.add(1, ordering: .releasing)
-                } else if subscription.dropped > dropped {
-                    inbox.addLost(subscription.dropped - dropped)
-                    dropped = subscription.dropped
+                }
+                // With every message, the last of them too: a subscription that has ended tells
+                // nothing any more.
+                let lost = subscription.dropped - dropped
+                if lost > 0 {
+                    inbox.addLost(lost)
+                    dropped += lost
                 }
             } catch {
                 // Ended by `stop`, a drain that is complete, or a connection closed for good.

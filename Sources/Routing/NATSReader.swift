@@ -105,21 +105,17 @@ final class NATSReader: Sendable {
 
     private func fetch(from subscription: Subscription, _ index: Int) {
         var dropped: Int64 = 0
+        defer { tellLosses(of: subscription, known: &dropped) }
         while !state.withLock({ $0.isStopping }) {
             do throws(NATSError) {
                 if let message = try subscription.next(timeout: .milliseconds(100)) {
                     while inbox.isFull, !isOver { pause.wait(milliseconds: 1) }
                     inbox.post(read(message))
                     state.withLock { $0.posted[index] += 1 }
+                    // The last of them, too: a subscription that has ended tells nothing any more.
+                    tellLosses(of: subscription, known: &dropped)
                 } else {
-                    let lost = subscription.dropped - dropped
-                    if lost > 0 {
-                        dropped += lost
-                        inbox.post(
-                            .malformed(tag: tag, reason: "\(lost) lost, since too many waited"))
-                        inbox.post(
-                            .blind(reason: "\(lost) messages on NATS for '\(tag)' were not seen"))
-                    }
+                    tellLosses(of: subscription, known: &dropped)
                     if isOver { return }
                 }
             } catch {
@@ -127,6 +123,15 @@ final class NATSReader: Sendable {
                 return
             }
         }
+    }
+
+    /// Says how many the library has dropped beyond those that are known.
+    private func tellLosses(of subscription: Subscription, known: inout Int64) {
+        let lost = subscription.dropped - known
+        guard lost > 0 else { return }
+        known += lost
+        inbox.post(.malformed(tag: tag, reason: "\(lost) lost, since too many waited"))
+        inbox.post(.blind(reason: "\(lost) messages on NATS for '\(tag)' were not seen"))
     }
 
     private func read(_ message: Message) -> LoopEvent {
