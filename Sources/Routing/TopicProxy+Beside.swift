@@ -1,3 +1,4 @@
+internal import DequeModule
 internal import Wire
 internal import ZeroMQ
 
@@ -50,6 +51,14 @@ extension TopicProxy {
                 + configuration.subscribeEndpoint)
     }
 
+    /// Puts on record what came from NATS without an identity and went into the proxy for good.
+    func nameLost(after patience: Duration = ReturningMessages.patience) {
+        guard configuration.isBeside else { return }
+        for _ in 0..<returning.takeLost(before: .now - patience) {
+            malformed("from NATS, without an identity: the proxy did not give it back")
+        }
+    }
+
     /// One message that the proxy gave its subscribers.
     func hear(_ frames: [[UInt8]], of count: Int) throws(RoutingError) {
         if frames[0].first == UInt8(ascii: "_") { return }
@@ -79,26 +88,63 @@ extension TopicProxy {
 }
 
 /// Messages without identity that were sent through a proxy and will come back from it, by digest.
+///
+/// An equal message of somebody else is not to be told from one that the proxy lost, so each is
+/// expected for a while only, and those that did not come are told.
 struct ReturningMessages {
-    private var counts: [Int: Int] = [:]
-    private var total = 0
-    /// More than may be on their way at once; beyond, the oldest accounts are closed.
-    private static let countMax = 100_000
+    /// By when a message has come back, or never does.
+    static let patience = Duration.seconds(5)
+    /// More than may be on their way at once; beyond, the oldest count as lost.
+    private static let countMax = 1_000_000
 
-    mutating func insert(_ frames: [[UInt8]]) {
-        if total >= Self.countMax {
-            counts.removeAll()
-            total = 0
-        }
-        counts[frames.hashValue, default: 0] += 1
-        total += 1
+    private struct Account {
+        var expected = 0
+        /// Those that came back and still stand in `order`.
+        var returned = 0
+    }
+
+    private var accounts: [Int: Account] = [:]
+    private var order: Deque<(digest: Int, since: ContinuousClock.Instant)> = []
+    private var lost = 0
+
+    mutating func insert(_ frames: [[UInt8]], at now: ContinuousClock.Instant = .now) {
+        if order.count >= Self.countMax { closeFirst() }
+        let digest = frames.hashValue
+        accounts[digest, default: Account()].expected += 1
+        order.append((digest, now))
     }
 
     /// Whether it was expected.
-    mutating func remove(_ frames: [[UInt8]]) -> Bool {
-        guard let count = counts[frames.hashValue] else { return false }
-        counts[frames.hashValue] = count > 1 ? count - 1 : nil
-        total -= 1
+    mutating func remove(_ frames: [[UInt8]], at now: ContinuousClock.Instant = .now) -> Bool {
+        close(before: now - Self.patience)
+        let digest = frames.hashValue
+        guard let account = accounts[digest], account.expected > 0 else { return false }
+        accounts[digest]?.expected -= 1
+        accounts[digest]?.returned += 1
+        while let first = order.first, accounts[first.digest]?.returned ?? 0 > 0 { closeFirst() }
         return true
+    }
+
+    /// How many that were sent before `limit` did not come back, each said once.
+    mutating func takeLost(before limit: ContinuousClock.Instant) -> Int {
+        close(before: limit)
+        defer { lost = 0 }
+        return lost
+    }
+
+    private mutating func close(before limit: ContinuousClock.Instant) {
+        while let first = order.first, first.since <= limit { closeFirst() }
+    }
+
+    /// Which of equal ones came back does not matter: they count as first come, first served.
+    private mutating func closeFirst() {
+        guard let digest = order.popFirst()?.digest, var account = accounts[digest] else { return }
+        if account.returned > 0 {
+            account.returned -= 1
+        } else {
+            account.expected -= 1
+            lost += 1
+        }
+        accounts[digest] = account.expected + account.returned > 0 ? account : nil
     }
 }

@@ -178,6 +178,8 @@ extension TopicProxy: Pending {
         for hold in holds.values {
             for parcel in hold.queue.parcels { drop(parcel, .undelivered) }
         }
+        // What was sent a moment ago may still be on its way.
+        nameLost(after: .seconds(1))
         deadLetters.nameTheRest(history: history)
         deadLetters.writeAll()
         log(

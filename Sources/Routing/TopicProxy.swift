@@ -160,6 +160,7 @@ public final class TopicProxy: Node {
             handleInbox(arrivals: backlog.isEmpty)
             if mayTake { _ = try takeBatch() }
             expirePending()
+            nameLost()
             deadLetters.writeWaiting()
         }
         try shutDown()

@@ -150,6 +150,38 @@ struct PureTests {
         #expect(ledger.untold == 3_000 - GapLedger.rangesMax)
     }
 
+    @Test("A message that does not come back in time is lost, and an equal one is another's again")
+    func returning() {
+        var messages = ReturningMessages()
+        let start = ContinuousClock.now
+        let (one, two): ([[UInt8]], [[UInt8]]) = ([[1], [1]], [[1], [2]])
+        func send(_ message: [[UInt8]], at seconds: Int) {
+            messages.insert(message, at: start + .seconds(seconds))
+        }
+        func isExpected(_ message: [[UInt8]], at seconds: Int) -> Bool {
+            messages.remove(message, at: start + .seconds(seconds))
+        }
+        func lost(before seconds: Int) -> Int {
+            messages.takeLost(before: start + .seconds(seconds))
+        }
+        #expect(!isExpected(one, at: 0))
+        for message in [one, two, one] { send(message, at: 0) }
+        // In whatever order, each as often as it was sent.
+        #expect(isExpected(two, at: 1))
+        #expect(isExpected(one, at: 1))
+        #expect(!isExpected(two, at: 1))
+        #expect(lost(before: -1) == 0)
+        send(two, at: 3)
+        #expect(!isExpected(one, at: 6))
+        #expect(lost(before: 1) == 1)
+        #expect(lost(before: 1) == 0)
+        #expect(isExpected(two, at: 6))
+        #expect(lost(before: 9) == 0)
+        for _ in 1...3 { send(one, at: 10) }
+        #expect(lost(before: 11) == 3)
+        #expect(!isExpected(one, at: 11))
+    }
+
     @Test("Somebody without room holds the others up once, then loses until it reads")
     func stallPolicy() {
         var policy = StallPolicy()
