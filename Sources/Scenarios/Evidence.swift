@@ -60,6 +60,18 @@ struct Evidence: Sendable {
         }
     }
 
+    /// The types of the messages to an agent, as they were sent, or as they were delivered.
+    func types(for agent: String, _ direction: Direction) -> Set<String> {
+        var types: Set<String> = []
+        for record in histories.lazy.flatMap(\.records)
+        where record.lane == .primary && record.direction == direction
+            && record.identity.flow.destination == .agent(agent)
+        {
+            types.insert(record.type)
+        }
+        return types
+    }
+
     /// Envelopes of the primary lane of which no shadow copy was sent, by agents that record.
     func unshadowed(by agents: Set<String>, within window: ClosedRange<UInt64>) -> [Identity] {
         var primary: Set<Identity> = []

@@ -199,9 +199,11 @@ extension Mesh {
             if paused.isEmpty { paused = try await pauseMates(of: agent) }
             let answer = try await command("leave", toNode: node, role: "branch", arguments)
             if answer["whole"]?.bool != true {
-                context.report(
-                    "  the proxy of \(agent.branch) has not shown that all it had for "
-                        + "\(agent.name) came")
+                let doubt =
+                    "the proxy of \(agent.branch) has not shown that all it had for \(agent.name) "
+                    + "came before the name changed hands"
+                context.report("  \(doubt)")
+                doubts.append(doubt)
             }
         }
     }

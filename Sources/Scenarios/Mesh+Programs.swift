@@ -2,6 +2,7 @@ internal import Control
 internal import Foundation
 internal import Glibc
 internal import JSON
+internal import Recording
 internal import Supervision
 internal import Threads
 internal import Topologies
@@ -26,7 +27,8 @@ extension Mesh {
     }
 
     /// What has put the evidence in doubt since this was asked last.
-    func takeDoubts() -> [String] {
+    func takeDoubts() async -> [String] {
+        await doubtStops()
         defer { doubts = [] }
         return doubts
     }
@@ -111,6 +113,7 @@ extension Mesh {
     func park(program agent: Agent) async {
         let isIdle = await waitUntilIdle([agent], atMost: Self.idleTimeout)
         await checkHanded(to: agent)
+        stoppedPrograms.insert(agent.name)
         guard !isIdle else { return }
         context.report("  \(agent.name) was still at work when it was stopped")
         guard agent.answers.isEmpty else { return }
@@ -200,6 +203,36 @@ extension Mesh {
         doubts.append(
             "'\(part)' keeps no history, and whether it had read all that it was handed is not "
                 + "known: \(reason)")
+    }
+
+    /// A program that is stopped by a signal takes with it what it was handed and had not read,
+    /// however long it had been silent and asleep: only what it promises to answer shows that.
+    private func doubtStops() async {
+        let agents = topology.agents.filter { stoppedPrograms.contains($0.name) }
+        stoppedPrograms = []
+        guard !agents.isEmpty else { return }
+        let evidence: Evidence
+        do {
+            evidence = try await Evidence.read(place.directory)
+        } catch {
+            return doubts.append("what the moved programs were handed could not be read: \(error)")
+        }
+        for agent in agents {
+            let isForeign = topology.homeBranch(of: agent)?.provider.isForeign ?? false
+            // Behind a proxy of the user's own nobody records what the program is handed, so
+            // nobody can hold it to its promises either.
+            let types = evidence.types(for: agent.name, isForeign ? .sent : .delivered)
+                .subtracting(isForeign ? [] : agent.answers.map(\.request)).sorted()
+            guard let first = types.first else { continue }
+            doubts.append(
+                "'\(agent.name)' was stopped by a signal to be moved, and whether it had read every "
+                    + types.prefix(3).map { "'\($0)'" }.joined(separator: ", ")
+                    + " that it was handed is not known: "
+                    + (isForeign
+                        ? "the proxy of its branch is your own"
+                        : "say in its entry what it answers, 'answers: { \(first): … }', or have it "
+                            + "keep 'contract: full'"))
+        }
     }
 
     /// Holds what the branches say they handed to programs on NATS against what the server says.

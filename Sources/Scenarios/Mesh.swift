@@ -42,6 +42,8 @@ package actor Mesh {
     private var breakageWaiters: [CheckedContinuation<Void, Never>] = []
     /// What puts the evidence in doubt: about agents that keep no history, and of moves.
     var doubts: [String] = []
+    /// Programs that were stopped by a signal to be moved, since `doubts` were asked for last.
+    var stoppedPrograms: Set<String> = []
     /// Raised with every move, so that late words of an earlier one are known as such.
     var routeEpoch: UInt64 = 0
 
