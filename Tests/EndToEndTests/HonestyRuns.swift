@@ -200,6 +200,54 @@ import Testing
         ScenarioRuns.expectClean(verdict)
     }
 
+    @Test(
+        "what a Python agent cannot send is on record, whatever it makes of the error",
+        .timeLimit(.minutes(5)))
+    func tooLargeForPython() throws {
+        let folder = try TemporaryFolder()
+        _ = try folder.write(
+            """
+            import sys
+            sys.path.insert(0, "\(Program.repository)/agents/python")
+            from synmesh import Agent, BINARY, run
+
+            class Large(Agent):
+                async def handle(self, message):
+                    try:
+                        await self.send(message.source, "large", bytes(100_000), BINARY, message)
+                    except ValueError:
+                        pass
+
+            run(Large)
+            """, to: "large.py")
+        _ = try folder.write(
+            """
+            synmesh: 1
+            nats: { main: { max_payload: 64KiB } }
+            branches: { core: {} }
+            agents:
+              pinger: { kind: probe, settings: { to: [large] }, depends_on: [large] }
+              large: { command: [python3, large.py], contract: full, history: own }
+            """, to: "mesh.yaml")
+        let load = "{ load: { pinger: { type: ping, count: 100, rate: 200 } }"
+        let scenario = try folder.write(
+            """
+            synmesh: 1
+            topology: mesh.yaml
+            expect: inconclusive
+            steps:
+              - baseline: \(load) }
+              - canary: \(load), agent: large }
+            """, to: "large.yaml")
+        let (ending, verdict) = try Program.play(scenario, in: folder)
+        #expect(ending.exitCode == 0, "\(ending.errors)")
+        let steps = verdict["steps"]?.array ?? []
+        #expect(steps.map { $0["verdict"]?.string } == ["pass", "inconclusive"])
+        let reason = steps.last?["reason"]?.string ?? ""
+        #expect(reason.contains("could not be sent"), "\(reason)")
+        ScenarioRuns.expectClean(verdict)
+    }
+
     @Test("a latency limit judges only steps that have both transports", .timeLimit(.minutes(5)))
     func latencyLimit() throws {
         let folder = try TemporaryFolder()

@@ -85,7 +85,11 @@ class Agent:
         """Sends to an agent, or to a topic as `topic:NAME`; content is bytes, or a value for JSON."""
         if not isinstance(content, (bytes, bytearray, memoryview)):
             content = json.dumps(content, separators=(",", ":")).encode()
-        self.transport.check(destination, content)
+        try:
+            self.transport.check(destination, content)
+        except ValueError as problem:  # without an identity, nobody else would miss it
+            self.note("refused", destination=destination, type=type, reason=str(problem), by=self.name)
+            raise
         sequence = self.sequences[destination] = self.sequences.get(destination, 0) + 1
         message = Message(
             self.name, destination, self.environment.incarnation, sequence, type=type, sent=self.now,
