@@ -71,7 +71,10 @@ extension Mesh {
                 "record": topology.unrecorded,
             ]
         }
-        context.report("  \(place.process(proxy.name)) ready")
+        let bound = book.withLock { $0.endpoints[proxy.name] } ?? [:]
+        context.report(
+            "  \(place.process(proxy.name)) ready: publish to \(bound["publish"] ?? ""), "
+                + "subscribe at \(bound["subscribe"] ?? "")")
     }
 
     /// Tells each branch where the branches are that it is linked to, and who lives there.
