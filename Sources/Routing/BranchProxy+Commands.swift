@@ -90,6 +90,7 @@ extension BranchProxy: Pending {
                     "reachable": .bool(peer.wasAttached && peer.isReachable),
                     "incarnation": Value(peer.incarnation),
                     "queued": Value(peer.outlet.count), "handed": Value(peer.handed),
+                    "disconnects": Value(peer.disconnects),
                     "held": peer.held.map { Value($0.parcels.count) } ?? nil,
                     "credit": peer.outlet.credit.map { Value($0) } ?? nil,
                 ]

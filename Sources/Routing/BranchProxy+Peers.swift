@@ -147,4 +147,37 @@ extension BranchProxy {
 
         init(remaining: Int) { self.remaining = remaining }
     }
+
+    /// Remembers by which connection an agent that keeps no history speaks.
+    ///
+    /// One that speaks by another has left the first, and what that had for it is gone.
+    func noteConnection(of peer: Peer) {
+        guard !peer.keepsHistory, let connection = incoming.connection(),
+            connection != peer.connection
+        else { return }
+        if peer.connection != nil { noteDisconnect(of: peer) }
+        peer.connection = connection
+    }
+
+    /// Finds out who has gone: what was handed to a connection that ends may not have been read.
+    func noteDisconnects() throws(RoutingError) {
+        while true {
+            let connection = try zeroMQ { () throws(ZeroMQError) in
+                try monitor.nextDisconnected()
+            }
+            guard let connection else { return }
+            for peer in peers.values where peer.connection == connection {
+                noteDisconnect(of: peer)
+                peer.connection = nil
+            }
+        }
+    }
+
+    private func noteDisconnect(of peer: Peer) {
+        defer { peer.wasHanded = false }
+        // In a move it is ended, and what came of that is another's to say.
+        guard peer.wasHanded, peer.held == nil, peer.transport == .zmq else { return }
+        peer.disconnects += 1
+        log("GONE: \(peer.name) closed a connection by which it had been handed messages")
+    }
 }

@@ -23,6 +23,7 @@ extension BranchProxy {
     func handle(_ frames: [[UInt8]], of count: Int) throws(RoutingError) {
         let sender = frames[0]
         let peer = peers[sender]
+        if let peer { noteConnection(of: peer) }
         switch count {
         case 2: try routeSeed(frames[1], from: sender, peer)
         case 4 where frames[1].isEmpty:
@@ -201,6 +202,7 @@ extension BranchProxy {
             peer.isReachable = true
             peer.outlet.sent()
             if !peer.keepsHistory, parcel.takesCredit, let envelope = parcel.envelope {
+                peer.wasHanded = true
                 history.record(envelope, .delivered, transport: .zmq)
             }
         }

@@ -41,6 +41,8 @@ public final class BranchProxy: Node {
     let history: HistoryKeeper
 
     var router: Socket
+    /// Tells of agents that go.
+    var monitor: Monitor
     var peers: [[UInt8]: Peer] = [:]
     /// The same agents, for names that are still in a frame.
     var registry = NameTable<Peer>()
@@ -98,6 +100,9 @@ public final class BranchProxy: Node {
                     linger: .seconds(1), routerMandatory: true, routerHandover: true))
             try router.bind(to: configuration.endpoint)
             return router
+        }
+        monitor = try zeroMQ { () throws(ZeroMQError) in
+            try Monitor(of: router, in: context)
         }
         endpoints = ["router": router.lastEndpoint]
         self.router = router
@@ -164,6 +169,7 @@ public final class BranchProxy: Node {
             for (index, link) in order.enumerated() where items[2 + index].isReadable {
                 try hear(from: link)
             }
+            try noteDisconnects()
             if items[0].isReadable { _ = try receiveBatch() }
             try askForHellos()
             try retry()

@@ -28,6 +28,12 @@ final class Peer {
     var linksUsed: Set<String> = []
     /// Whether something of it went to NATS since its last marker.
     var usedNATS = false
+    /// The ROUTER's connection to it, where it keeps no history and has said something.
+    var connection: Int32?
+    /// Whether it was handed messages by that connection.
+    var wasHanded = false
+    /// How often a connection ended by which it had been handed messages, outside of moves.
+    var disconnects = 0
     /// Messages that were handed to it over NATS since it lives there, or that it got there itself.
     var handed = 0
     /// Sequences of flows to this agent whose sender carries none and came over NATS.

@@ -235,6 +235,27 @@ extension Mesh {
         }
     }
 
+    /// Looks for programs that closed a connection while they ran: what that held is gone with it.
+    func checkConnections() async {
+        for agent in topology.agents
+        where !agent.keepsHistory && agent.answers.isEmpty && book.isReady(agent.name)
+            && topology.homeBranch(of: agent)?.provider.isForeign == false
+        {
+            let status = try? await command("status", toNode: agent.branch, role: "branch", [:])
+            let entry = status?["agents"]?[agent.name]
+            guard let count = entry?["disconnects"]?.integer else { continue }
+            let incarnation = book.incarnation(of: agent.name)
+            let known = disconnects[agent.name] ?? (incarnation: 1, count: 0)
+            disconnects[agent.name] = (incarnation, count)
+            // The connection of one that ended went with it, and that is known otherwise.
+            guard known.incarnation == incarnation, count > known.count else { continue }
+            doubts.append(
+                "'\(agent.name)' closed its connection to \(agent.branch) while it ran, and whether "
+                    + "it had read all that it was handed by it is not known, since its entry has no "
+                    + "'answers'")
+        }
+    }
+
     /// Holds what the branches say they handed to programs on NATS against what the server says.
     func checkHanded() async {
         for agent in topology.agents

@@ -42,6 +42,8 @@ package actor Mesh {
     private var breakageWaiters: [CheckedContinuation<Void, Never>] = []
     /// What puts the evidence in doubt: about agents that keep no history, and of moves.
     var doubts: [String] = []
+    /// How often programs without a history were seen to close a connection, when asked last.
+    var disconnects: [String: (incarnation: UInt32, count: Int64)] = [:]
     /// Programs that were stopped by a signal to be moved, since `doubts` were asked for last.
     var stoppedPrograms: Set<String> = []
     /// Raised with every move, so that late words of an earlier one are known as such.

@@ -112,6 +112,7 @@ extension Rehearsal {
                 try await mesh.settle(
                     since: started, scope: plainScope, timeout: scenario.drainTimeout))
             await mesh.checkHanded()
+            await mesh.checkConnections()
             failures += await mesh.takeDoubts()
         }
         var doubts: [StepVerdict] = []

@@ -172,6 +172,7 @@ extension Rehearsal {
         let (evidence, report) = try await mesh.settle(
             since: started, scope: await scope(), timeout: scenario.drainTimeout)
         await mesh.checkHanded()
+        await mesh.checkConnections()
         let window = started...context.clock.now
         results.append((stage.name, await mesh.results()))
         // First: why nothing was sent explains that nothing came.

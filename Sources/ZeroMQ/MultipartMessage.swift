@@ -55,6 +55,14 @@ public struct MultipartMessage: ~Copyable {
         return zmq_msg_size(storage + index)
     }
 
+    /// Which connection of its socket the message came by; nil where libzmq does not know.
+    public borrowing func connection() -> Int32? {
+        guard frameCount > 0 else { return nil }
+        let last = min(frameCount, Self.framesKept) - 1
+        let number = zmq_msg_get(storage + last, ZMQ_SRCFD)
+        return number < 0 ? nil : number
+    }
+
     /// The frames that were kept, copied.
     public borrowing func copyFrames() -> [[UInt8]] {
         (0..<min(frameCount, Self.framesKept)).map { index in

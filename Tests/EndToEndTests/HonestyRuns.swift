@@ -93,6 +93,14 @@ import Testing
                 """,
             reason: "'old' keeps no history"),
         Misbehaviour(
+            testDescription: "a program that opens its connection again loses what the first held",
+            script: """
+                if not seen:
+                            socket.close(1000)
+                            socket = connect()
+                """,
+            reason: "'old' closed its connection to core"),
+        Misbehaviour(
             testDescription: "what a proxy could not record is in no count",
             // Each type takes two channels of its history, which has 65,535; the annotations, the
             // pings and their answers take an odd number, so that no type is recorded by half.
@@ -115,11 +123,14 @@ import Testing
         _ = try folder.write(
             """
             import json, os, zmq
-            socket = zmq.Context().socket(zmq.DEALER)
-            socket.setsockopt_string(zmq.IDENTITY, "old")
-            socket.setsockopt(zmq.SNDHWM, 0)
-            socket.setsockopt(zmq.RCVHWM, 0)
-            socket.connect(os.environ["SYNMESH_BRANCH_ENDPOINT"])
+            def connect():
+                socket = zmq.Context.instance().socket(zmq.DEALER)
+                socket.setsockopt_string(zmq.IDENTITY, "old")
+                socket.setsockopt(zmq.SNDHWM, 0)
+                socket.setsockopt(zmq.RCVHWM, 0)
+                socket.connect(os.environ["SYNMESH_BRANCH_ENDPOINT"])
+                return socket
+            socket = connect()
             def send(to, type, content):
                 message = {"from": "old", "to": to, "type": type, "content": content}
                 socket.send(json.dumps(message).encode())
