@@ -197,6 +197,6 @@ let package = Package(
                 "synmesh", "synmesh-node", "synmesh-guard", "synmesh-probe",
                 "synmesh-photogrammetry", "synmesh-thoughts", "Game24", "JSON",
             ],
-            swiftSettings: settings),
+            exclude: ["wrong_agent.py"], swiftSettings: settings),
     ]
 )

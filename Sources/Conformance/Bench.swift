@@ -31,6 +31,8 @@ final class Bench {
     private let agent: Agent
     private let kind: String?
     private(set) var incarnation: UInt32 = 0
+    /// What the program's incarnations left behind.
+    private(set) var escaped: [String] = []
     private let control = ControlListener()
 
     init(
@@ -190,7 +192,9 @@ final class Bench {
     /// Waits for the program's end.
     func exit(expected: Bool = false) async throws -> ExitReport? {
         if expected { try? await context.supervisor.expectExit(process()) }
-        return try await context.supervisor.waitExit(process(), timeout: timeout)
+        let report = try await context.supervisor.waitExit(process(), timeout: timeout)
+        escaped += (report?.escaped ?? []).map { "\($0.name) (process \($0.process))" }
+        return report
     }
 
     /// Gives the next incarnation a state.
@@ -208,6 +212,7 @@ final class Bench {
     func hold(_ topics: [String]) async throws {
         let arguments: Value = [
             "agent": .string(Self.program), "topics": .array(topics.map { .string($0) }),
+            "epoch": Value(incarnation),
         ]
         _ = try await mesh.command("hold", toNode: Self.branch, role: "branch", arguments)
         _ = try await mesh.command("hold", toNode: Self.topics, role: "topics", arguments)
@@ -217,7 +222,7 @@ final class Bench {
     func release() async throws {
         let arguments: Value = [
             "agent": .string(Self.program), "transport": .string(transport.rawValue),
-            "epoch": Value(incarnation),
+            "epoch": Value(incarnation - 1),
         ]
         _ = try await mesh.command("release", toNode: Self.branch, role: "branch", arguments)
         _ = try await mesh.command("release", toNode: Self.topics, role: "topics", arguments)

@@ -38,6 +38,7 @@ public enum Conformance {
             command: options.command, directory: context.directory.path)
         var ports: Set<UInt16> = []
         var segments: [String] = []
+        var escaped: [String] = []
         var failure: (any Error)?
         for transport in options.transports {
             do {
@@ -46,6 +47,7 @@ public enum Conformance {
                 await examination.run()
                 await bench.stop()
                 ports.formUnion(await bench.mesh.ports)
+                escaped += bench.escaped
                 segments += bench.mesh.segmentPaths
                 report.entries += examination.entries
             } catch {
@@ -58,7 +60,7 @@ public enum Conformance {
         if let failure { throw failure }
         let certificate = await context.supervisor.certificate(
             paths: [context.runtime] + segments, ports: ports.sorted())
-        let escaped = stopped.escaped.map { "\($0.name) (process \($0.process))" }
+        escaped += stopped.escaped.map { "\($0.name) (process \($0.process))" }
         if let last = options.transports.last {
             let outcome: ConformanceReport.Outcome =
                 !escaped.isEmpty

@@ -47,8 +47,10 @@ extension Examination {
 
     /// What was seen from the first to the last, once more as a whole.
     func checkRecords() async {
+        isOver = true
+        resume(isReady: true)
         let said = line.seen.filter { $0.place != .toProgram }
-        await check(.destinationFrame, needs: isOnZeroMQ ? .answers : .zeroMQ) {
+        await check(.destinationFrame, needs: isOnZeroMQ ? .ready : .zeroMQ) {
             for seen in said where seen.place == .fromProgram {
                 guard let envelope = seen.content else { continue }
                 try require(

@@ -8,7 +8,7 @@ extension Examination {
     /// The life's middle: held, drained, stopped, and started again with what it handed over.
     func checkMove() async {
         var load: Task<Value?, Never>?
-        if sendsLoads {
+        if missing(.loads) == nil {
             let (control, bench) = (bench.mesh.control, bench)
             let child = ChildID(
                 role: "agent", name: Bench.program, incarnation: bench.incarnation)
@@ -18,10 +18,9 @@ extension Examination {
                     timeout: .seconds(60))
             }
         }
-        var answer: Value = .null
-        await check(.drain) { answer = try await self.drain(isLoading: load != nil) }
+        await check(.drain) { try await self.drain(isLoading: load != nil) }
         await check(.drainedLoads, needs: .loads) {
-            try await self.checkUnfinished(load, answer)
+            try await self.checkUnfinished(load, self.drained)
         }
         load?.cancel()
         var late: Envelope?
@@ -31,7 +30,7 @@ extension Examination {
             // The mesh keeps it; should the program hear of it nevertheless, it must not take it.
             try self.line.send(ping)
             if self.isOnZeroMQ {
-                try self.line.inject(header: ping.header, content: ping.content)
+                try self.line.hand(ping)
             }
             let echo = await self.first(within: .milliseconds(400)) {
                 self.echoes(of: ping).first
@@ -51,11 +50,11 @@ extension Examination {
         _ = try? await bench.context.supervisor.stop(bench.process(), grace: .milliseconds(200))
         guard wasReady else { return await check(.state) {} }
         resume(isReady: true)
-        await check(.state) { try await self.startAgain(with: answer["state"], late) }
+        await check(.state) { try await self.startAgain(with: self.drained["state"], late) }
         resume(isReady: await !bench.hasEnded)
     }
 
-    private func drain(isLoading: Bool) async throws -> Value {
+    private func drain(isLoading: Bool) async throws {
         if isLoading {
             let from = line.seen.count
             try await wait("a load at 50 messages a second did not begin") {
@@ -68,7 +67,9 @@ extension Examination {
             !self.isOnZeroMQ || self.deliveredToProgram(pings)
         }
         try await bench.hold([Bench.inbound])
-        let answer = try await bench.command("drain", timeout: max(timeout, .seconds(10)))
+        let answer = try await bench.command(
+            "drain", ["epoch": Value(bench.incarnation)], timeout: max(timeout, .seconds(10)))
+        drained = answer
         try require(answer["state"]?.object != nil, "the answer has no object 'state'")
         try require(
             answer["unfinished_loads"]?.array != nil, "the answer has no 'unfinished_loads'")
@@ -86,7 +87,6 @@ extension Examination {
             }
             try require(marked, "it sent its branch no marker behind what it had sent")
         }
-        return answer
     }
 
     private func deliveredToProgram(_ pings: [Envelope]) -> Bool {
@@ -120,9 +120,11 @@ extension Examination {
         try bench.hand(over: state)
         _ = try await bench.start()
         _ = try await bench.ready()
+        let count = old.map { echoes(of: $0).count } ?? 0
+        // Before anything else comes: who forgot everything would begin the flow with it.
+        if let old { try line.hand(old) }
         try await bench.release()
         if let late { try await echo(of: late, "the ping that the mesh kept meanwhile") }
-        let count = old.map { echoes(of: $0).count } ?? 0
         if let old { try line.send(old) }
         try await echo(of: ping(), "a ping to the second incarnation")
         if let old {

@@ -24,6 +24,8 @@ final class Examination {
     private(set) var entries: [ConformanceReport.Entry] = []
     /// The next sequence of each of the checker's flows.
     private var sequences: [Address: UInt64] = [:]
+    /// What `drain` was answered with.
+    var drained: Value = .null
     /// Pings that were answered, by identity.
     var answered: [Envelope] = []
     /// Whether the program answers pings at all: most of what it does is only seen by that.
@@ -32,6 +34,10 @@ final class Examination {
     private var isReady = false
     /// During which clause the program ended though nobody asked it to.
     private var endedDuring: Clause?
+    /// The program's life is over, and what was seen is looked at as a whole.
+    var isOver = false
+    /// Whether its branch waits for credit that does not come.
+    private var isBlocked = false
 
     init(of bench: Bench) { self.bench = bench }
 
@@ -79,13 +85,15 @@ final class Examination {
                 outcome = .broken("\(error)")
             }
         }
-        if case .broken = outcome, isReady, await bench.hasEnded {
+        if case .broken = outcome, isReady, !isOver, await bench.hasEnded {
             isReady = false
             endedDuring = clause
         }
         switch (clause, outcome) {
         case (.ready, .kept): isReady = true
         case (.contents, .kept): answers = true
+        // What waits for credit is in the way of all that follows.
+        case (.credit, .broken): isBlocked = true
         default: break
         }
         entries.append(.init(clause: clause, transport: bench.transport, outcome: outcome))
@@ -109,9 +117,12 @@ final class Examination {
                 : endedDuring.map { "the program ended during \($0.rawValue)" }
                     ?? "the program did not say that it is ready"
         case .answers:
-            missing(.ready) ?? (answers ? nil : "the program does not answer pings")
+            missing(.ready)
+                ?? (isBlocked
+                    ? "the branch waits for credit (\(Clause.credit.rawValue))"
+                    : answers ? nil : "the program does not answer pings")
         case .zeroMQ: isOnZeroMQ ? missing(.ready) : "there is nothing like it on NATS"
-        case .loads: missing(.ready) ?? (sendsLoads ? nil : "the program sends no load")
+        case .loads: missing(.answers) ?? (sendsLoads ? nil : "the program sends no load")
         }
     }
 

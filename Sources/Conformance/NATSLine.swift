@@ -87,6 +87,8 @@ final class NATSLine: Line {
             headers: [("ce-specversion", "1.0")] + given, content: content)
     }
 
+    func hand(_ envelope: Envelope) throws { try publish(envelope) }
+
     func injectUnknownKind(_ envelope: Envelope) throws {
         let headers = envelope.headers.map { header in
             header.name == "ce-kind" ? (name: header.name, value: "9") : header

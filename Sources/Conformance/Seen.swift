@@ -36,6 +36,8 @@ protocol Line: Sendable {
     func publish(_ envelope: Envelope) throws
     /// Gives the program bytes that no agent would send: two frames, or headers and content.
     func inject(header: [UInt8], content: [UInt8]) throws
+    /// Gives the program an envelope past everything that would keep it.
+    func hand(_ envelope: Envelope) throws
     /// Gives the program an envelope of a kind that there is not.
     func injectUnknownKind(_ envelope: Envelope) throws
     /// Ends it.

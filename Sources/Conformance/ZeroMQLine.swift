@@ -90,6 +90,10 @@ final class ZeroMQLine: Line {
         post(.inject([Array(places.program.utf8)] + frames))
     }
 
+    func hand(_ envelope: Envelope) throws {
+        post(.inject([Array(places.program.utf8), envelope.header, envelope.content]))
+    }
+
     func injectUnknownKind(_ envelope: Envelope) throws {
         var header = envelope.header
         header[1] = 9

@@ -11,8 +11,13 @@ final class ControlCore: Sendable {
         let child: ChildID
         let name: String
         let reply: Reply<Value>
-        let end: ContinuousClock.Instant
+        var end: ContinuousClock.Instant
+        /// Its process has ended; what it said before may still be on its way.
+        var isOrphaned = false
     }
+
+    /// How long the last words of a process that has ended may take.
+    private static let lastWords = Duration.milliseconds(200)
 
     private struct PendingReady {
         let child: ChildID
@@ -120,18 +125,22 @@ final class ControlCore: Sendable {
     }
 
     func forget(_ child: ChildID) {
-        let (commands, waiting) = state.withLock { state in
+        let end = ContinuousClock.now + Self.lastWords
+        let waiting = state.withLock { state in
             state.ended.insert(child)
             state.ready[child] = nil
-            return Self.take(from: &state) { $0 == child }
-        }
-        for pending in commands {
-            pending.reply.resume(
-                returning: .failure(.ended(child, waitingFor: "command '\(pending.name)'")))
+            for (id, pending) in state.commands where pending.child == child {
+                state.commands[id]?.end = min(pending.end, end)
+                state.commands[id]?.isOrphaned = true
+            }
+            let waiting = state.waiting.filter { $0.value.child == child }
+            for id in waiting.keys { state.waiting[id] = nil }
+            return waiting.values
         }
         for pending in waiting {
             pending.reply.resume(returning: .failure(.ended(child, waitingFor: "ready")))
         }
+        wakeUp.signal()
     }
 
     func close() {
@@ -285,9 +294,12 @@ final class ControlCore: Sendable {
             return (commands.values, waiting.values)
         }
         for pending in commands {
-            pending.reply.resume(
-                returning: .failure(
-                    .timedOut(pending.child, waitingFor: "command '\(pending.name)'")))
+            let purpose = "command '\(pending.name)'"
+            let error: ControlError =
+                pending.isOrphaned
+                ? .ended(pending.child, waitingFor: purpose)
+                : .timedOut(pending.child, waitingFor: purpose)
+            pending.reply.resume(returning: .failure(error))
         }
         for pending in waiting {
             pending.reply.resume(

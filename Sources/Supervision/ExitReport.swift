@@ -65,6 +65,8 @@ public struct ExitReport: Hashable, Sendable {
     public let wasKilledAfterGrace: Bool
     /// When we learned of it, in nanoseconds of the monotonic clock.
     public let endedAt: UInt64
+    /// What it had started that was in no process group of its own any more, and was killed.
+    public internal(set) var escaped: [ProcessRecord] = []
 
     /// Whether the end is one that nobody asked for.
     public var isFailure: Bool {

@@ -186,7 +186,7 @@ final class SupervisorCore {
         close(child.pidfd)
         process.phase = .ended
         // At the very end one sweep finds what escaped from all of them.
-        if shutdown == nil { killEscaped(from: process) }
+        let escaped = shutdown == nil ? killEscaped(from: process) : []
         let now = monotonicNow()
         let fault = process.fault.flatMap { $0.until >= now ? ($0.name, $0.signal) : nil }
         let weAsked = process.stop != nil || process.expectsExit
@@ -194,11 +194,12 @@ final class SupervisorCore {
         let circumstances = ExitAttribution.Circumstances(
             weAsked: weAsked, fault: fault,
             memoryRanOut: isKill && !weAsked && fault == nil && memoryRanOut())
-        let report = ExitReport(
+        var report = ExitReport(
             name: process.name, incarnation: process.incarnation, process: child.process,
             cause: cause, attribution: ExitAttribution(of: cause, circumstances),
             wasKilledAfterGrace: isKill && process.stop.map { $0.wasKilled && $0.hadGrace } == true,
             endedAt: now)
+        report.escaped = escaped
         process.lastExit = report
         emit(.exited(report))
         process.resumeWaiters(with: report)
@@ -231,17 +232,18 @@ final class SupervisorCore {
     }
 
     /// Kills what one incarnation left outside its group, so that it holds no port of the next.
-    private func killEscaped(from process: ManagedProcess) {
+    private func killEscaped(from process: ManagedProcess) -> [ProcessRecord] {
         let marks = Spawning.marks(
             token: token, name: process.name, incarnation: process.incarnation
         ).map { "\($0.key)=\($0.value)" }
         let escaped = ProcessTable.carrying(marks, in: ProcessTable.all())
-        guard !escaped.isEmpty else { return }
+        guard !escaped.isEmpty else { return [] }
         _ = Extermination.killAll(limit: .milliseconds(500)) { table in
             ProcessTable.carrying(marks, in: table)
         } reap: {
             if isSubreaper { OwnChildren.reapStrangers() }
         }
+        return escaped
     }
 
     // MARK: The kernel's part

@@ -6,7 +6,6 @@ Each variant differs from agents/python/echo.py in one thing alone.
 """
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
@@ -180,7 +179,8 @@ def alters_long_contents():
 
 @variant
 def calls_everything_json():
-    echoing(lambda message: with_fields(message, encoding=synmesh.JSON))
+    echoing(lambda message: message if message.encoding == synmesh.DESCRIPTOR else with_fields(
+        message, encoding=synmesh.JSON))
 
 
 @variant
@@ -278,7 +278,8 @@ def has_no_result():
 @variant
 def miscounts_its_load():
     async def on_load(self, arguments, _right=Echo.on_load):
-        return await _right(self, arguments) | {"messages": 1}
+        answer = await _right(self, arguments)
+        return answer | ({"messages": 9} if answer["messages"] == 10 else {})
     Echo.on_load = on_load
 
 

@@ -7,6 +7,8 @@ import struct
 
 from synmesh import Agent, PoolError, run
 
+HEADER = 128
+
 
 class Clouds(Agent):
     def __init__(self, environment):
@@ -37,12 +39,12 @@ class Clouds(Agent):
 
 
 def box_of(content):
-    """Count and bounding box of a cloud's bytes (agents/README.md, Loads and results)."""
-    magic, version, width, count = struct.unpack_from("<4sBBxxQ", content)
-    if magic != b"SMPC" or version != 1 or len(content) != 16 + 3 * width * count:
+    """Count and bounding box of a cloud's bytes (agents/README.md, The content of a cloud)."""
+    magic, version, width, each, count = struct.unpack_from("<4sBBBxQ", content)
+    if magic != b"SMPC" or version != 2 or len(content) != HEADER + each * width * count:
         raise ValueError("no point cloud")
-    numbers = content[16:].cast({4: "f", 8: "d"}[width])
-    axes = [numbers[axis::3].tolist() for axis in range(3)]
+    numbers = content[HEADER:].cast({4: "f", 8: "d"}[width])
+    axes = [numbers[axis::each].tolist() for axis in range(3)]
     return {"points": count, "minimum": [min(axis, default=0.0) for axis in axes],
             "maximum": [max(axis, default=0.0) for axis in axes]}
 

@@ -1,6 +1,6 @@
 """Shared-memory pools by mapping, as Documentation/shared-memory.md lays them out.
 
-    pool = Pool(path)
+    pool = Pool({"name": "clouds", "path": path, "wait_ms": 2000, "when_full": "fail"})
     with pool.read({"slot": 3, "generation": 7, "size": 100, "digest": "xxh3:…"}) as content:
         use(content)                           # where it lies, without a copy
     reference = pool.publish(content, readers=1)   # None where every slot is in use
@@ -32,7 +32,11 @@ class PoolError(Exception):
 
 
 class Pool:
-    def __init__(self, path: str):
+    def __init__(self, about: dict):
+        """Opens a pool that `SYNMESH_POOLS` tells of."""
+        self.name, path = about["name"], about["path"]
+        self.wait = about.get("wait_ms", 0) / 1_000
+        self.fails_when_full = about.get("when_full", "fail") == "fail"
         self.file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         status = os.fstat(self.file)
         self.map = memoryview(mmap.mmap(self.file, status.st_size))

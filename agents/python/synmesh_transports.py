@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 
 import zmq
 import zmq.asyncio
@@ -198,7 +197,6 @@ class NATS:
 
     def __init__(self, agent, environment):
         self.agent, self.environment, self.tasks, self.subscriptions = agent, environment, [], []
-        self.seed_agents = json.loads(os.environ.get("SYNMESH_SEED_AGENTS") or "[]")
 
     async def attach(self):
         import nats
@@ -231,7 +229,7 @@ class NATS:
 
     async def send(self, message):
         topic = message.destination.removeprefix("topic:")
-        root = "_seed" if topic in self.seed_agents else "agent"  # its branch gives it on in that wire
+        root = "_seed" if topic in self.environment.seed_agents else "agent"  # its branch gives it on in that wire
         subject = topic if topic != message.destination else f"{root}.{topic}.{message.type}"
         await self.connection.publish(subject, message.content, headers=message.headers())
 

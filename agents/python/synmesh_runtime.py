@@ -1,0 +1,226 @@
+"""What every agent does: receives by the receiver's rule, obeys, drains, stops."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+
+from synmesh_history import History
+from synmesh_pool import Pool
+from synmesh_transports import NATS, ZeroMQ, control_socket, read
+from synmesh_wire import Message, Receiver, legal, under
+
+DRAIN_SECONDS = 3
+
+
+class SettingsError(Exception):
+    """A setting that the agent cannot use: exit code 2."""
+
+
+class Environment:
+    """What the orchestrator says, read once; `problems` names every variable that is not there."""
+
+    def __init__(self, variables):
+        self.variables, self.problems = variables, []
+        self.name = self.read("NAME", legal)
+        self.incarnation = self.read("INCARNATION", lambda text: int(text) if int(text) > 0 else None)
+        self.control = self.read("CONTROL")
+        self.clock_offset = self.read("CLOCK_OFFSET", int)
+        self.seed = self.read("SEED", int)
+        self.transport = self.read("TRANSPORT", {"zmq": ZeroMQ, "nats": NATS}.get)
+        self.branch = self.read("BRANCH_ENDPOINT", needed=self.transport is ZeroMQ)
+        self.nats = self.read("NATS_URL", needed=self.transport is NATS)
+        self.seed_agents = self.read("SEED_AGENTS", json.loads, needed=False) or []
+        self.topic_proxies = self.read("TOPIC_PROXIES", json.loads, needed=False) or []
+        self.settings = self.read("SETTINGS", json.loads, needed=False) or {}
+        self.pools = self.read("POOLS", json.loads, needed=False) or []
+        self.history, self.state = self.read("HISTORY", needed=False), self.read("STATE", needed=False)
+
+    def read(self, name, parse=str, needed=True):
+        text = self.variables.get("SYNMESH_" + name)
+        if not text:
+            self.problems += [f"SYNMESH_{name} is missing"] if needed else []
+            return None
+        try:
+            value = parse(text)
+        except ValueError:
+            value = None
+        if value is None:
+            self.problems.append(f"SYNMESH_{name} is malformed: {text!r}")
+        return value
+
+
+class Runtime:
+    """An agent at work; `Agent` is what a subclass sees of it."""
+
+    def __init__(self, environment: Environment):
+        self.environment, self.name, self.settings = environment, environment.name, environment.settings
+        to, topics, subscribe = (self.settings.get(key) or [] for key in ("to", "topics", "subscribe"))
+        if not all(isinstance(names, list) for names in (to, topics, subscribe)):
+            raise SettingsError("'to', 'topics' and 'subscribe' are lists of names")
+        self.destinations = to + ["topic:" + topic for topic in topics]
+        self.subscriptions = set(subscribe)
+        self.sequences, self.delivered, self.loads, self.unfinished = {}, {}, set(), []
+        self.is_drained = self.is_closed = False
+
+    @property
+    def now(self):
+        return time.monotonic_ns() + self.environment.clock_offset
+
+    def is_subscribed(self, address):
+        return any(under(address.removeprefix("topic:"), topic) for topic in self.subscriptions)
+
+    async def take(self, message: Message):
+        """Every message comes through here, one at a time."""
+        async with self.turn:
+            if not self.is_drained:
+                await self.apply(self.receiver.accept(message, time.monotonic()))
+
+    async def apply(self, outcomes):
+        for outcome, message, members in outcomes:
+            if outcome == "deliver":
+                flow = f"{message.source} -> {message.destination}"
+                self.delivered[flow] = self.delivered.get(flow, 0) + 1
+                if self.history:
+                    self.history.record(message, "delivered", self.transport.name)
+                await self.handle(message)
+            else:
+                members |= {"transport": self.transport.name} if outcome == "repeat_dropped" else {}
+                self.note(outcome, by=self.name, **members)
+
+    async def expire(self):
+        while True:
+            await asyncio.sleep(0.1)
+            async with self.turn:
+                if not self.is_drained:
+                    await self.apply(self.receiver.expire(time.monotonic()))
+
+    # The control plane.
+
+    async def obey(self, frames):
+        try:
+            command = json.loads(frames[-1])
+            name, arguments = command["command"], command.get("arguments") or {}
+        except (ValueError, TypeError, KeyError):
+            return
+        task = asyncio.create_task(self.answer(command.get("id"), name, arguments))
+        if name == "load":  # answered when it is over
+            self.loads.add(task)
+            task.add_done_callback(self.loads.discard)
+        else:
+            await task
+
+    async def answer(self, id, name, arguments):
+        try:
+            method = getattr(self, f"on_{name}", None)
+            if method is None:
+                raise ValueError(f"unknown command '{name}'")
+            await self.say(kind="answer", id=id, ok=True, result=await method(arguments))
+        except (ValueError, TypeError) as problem:
+            await self.say(kind="answer", id=id, ok=False, error=str(problem))
+        if self.is_closed:
+            self.stopped.set()
+
+    async def say(self, **members):
+        await self.control.send(json.dumps({"control": 1} | members).encode())
+
+    async def on_status(self, _):
+        return {
+            "sent": self.sequences, "delivered": self.delivered, "held": self.receiver.held_count,
+            "loading": bool(self.loads), "subscriptions": sorted(self.subscriptions),
+            "transport": self.transport.name, "drained": self.is_drained, "pools": sorted(self.pools)}
+
+    async def on_result(self, _):
+        return self.result()
+
+    async def on_load(self, arguments):
+        if self.is_drained or not self.destinations:
+            raise ValueError("the agent is drained" if self.is_drained else "its settings have no 'to'")
+        count, duration = arguments.get("count"), arguments.get("duration_ms")
+        if count is None and duration is None:
+            raise ValueError("a load needs a 'count' or a 'duration_ms'")
+        start, rate, began, done = arguments.get("start") or 0, arguments.get("rate"), time.monotonic(), 0
+        end = float("inf") if duration is None else began + duration / 1_000
+        rest = {}
+        while (count is None or done < count) and time.monotonic() < end:
+            due = min(end, began + done / rate) if rate else 0
+            try:
+                await asyncio.wait_for(self.ending.wait(), max(0, due - time.monotonic()))
+                rest = arguments | {"start": start + done}
+                rest |= {} if count is None else {"count": count - done}
+                rest |= {} if duration is None else {
+                    "duration_ms": max(0, int((end - time.monotonic()) * 1_000))}
+                self.unfinished.append(rest)
+                break
+            except TimeoutError:
+                pass
+            for destination in self.destinations:
+                await self.load(start + done, destination, arguments)
+            done += 1
+        sent = {"sent": done * len(self.destinations), "failed": 0, "messages": done}
+        return sent | ({"unfinished": True} if rest else {})
+
+    async def on_drain(self, arguments):
+        if self.is_drained:
+            raise ValueError("the agent is drained already")
+        self.ending.set()
+        await asyncio.gather(*self.loads)
+        before = sum(self.delivered.values())
+        inbound = await self.transport.drain_inbound(DRAIN_SECONDS, arguments.get("epoch"))
+        async with self.turn:
+            self.is_drained = True  # what comes now is for the next incarnation
+        outbound = await self.transport.drain_outbound(DRAIN_SECONDS)
+        state = {"subscriptions": sorted(self.subscriptions), "agent": self.state()}
+        return {
+            "state": state | self.receiver.state(), "unfinished_loads": self.unfinished,
+            "delivered": sum(self.delivered.values()) - before, "inbound_complete": inbound,
+            "outbound_complete": outbound, "problems": []}
+
+    async def on_stop(self, _):
+        await self.close()
+        return {"sealed": True}
+
+    async def close(self):
+        self.ending.set()
+        await asyncio.gather(*self.loads)
+        await self.transport.close()
+        if self.history:
+            self.history.close()
+        self.history, self.is_closed = None, True
+
+    async def main(self):
+        environment, state = self.environment, None
+        self.ending, self.stopped, self.turn = asyncio.Event(), asyncio.Event(), asyncio.Lock()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.stopped.set)
+        if environment.state and os.path.exists(environment.state):
+            with open(environment.state, encoding="utf-8") as file:
+                state = json.load(file)
+            self.restore(state.get("agent"))
+            self.subscriptions.update(state.get("subscriptions", []))
+        self.receiver = Receiver(environment.incarnation == 1 or bool(state), state, time.monotonic())
+        self.pools = {about["name"]: Pool(about) for about in environment.pools}
+        self.control = control_socket(environment)
+        self.transport = environment.transport(self, environment)
+        self.history = environment.history and History(
+            environment.history, self.name, environment.clock_offset)
+        for message in self.receiver.restored:
+            await self.take(message)
+        await self.transport.attach()
+        for topic in sorted(self.subscriptions):
+            await self.transport.subscribe(topic)
+            self.note("subscribed", agent=self.name, topic=topic)
+        tasks = [asyncio.create_task(work) for work in (
+            read(self.control, self.obey), self.expire(), self.stopped.wait())]
+        await self.say(
+            kind="ready", role="agent", name=self.name, incarnation=environment.incarnation,
+            pid=os.getpid(), endpoints={})
+        tasks += self.transport.tasks
+        while not self.stopped.is_set():
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                if not task.cancelled():
+                    task.result()  # raises what ended it
+            tasks = [task for task in tasks if not task.done()]
+        if not self.is_closed:
+            await self.close()
