@@ -193,7 +193,7 @@ import Testing
     }
 
     @Test(
-        "an agent that keeps no history is judged by what passes its proxy",
+        "an agent that keeps no history is judged by what passes its proxy, and moves",
         .timeLimit(.minutes(5)))
     func withoutHistory() throws {
         let folder = try TemporaryFolder()
@@ -201,6 +201,7 @@ import Testing
         _ = try folder.write(
             """
             synmesh: 1
+            nats: { main: {} }
             branches: { core: {} }
             topic_proxies: { board: { prefixes: [news] } }
             agents:
@@ -216,12 +217,16 @@ import Testing
             topology: t.yaml
             steps:
               - baseline: { load: { pinger: { type: ping, count: 400 }, echo: { count: 100 } } }
+              - canary:
+                  agent: echo
+                  load: { pinger: { type: ping, count: 400, rate: 400 }, echo: { count: 100 } }
+              - rollout: { load: { pinger: { type: ping, count: 300 }, echo: { count: 100 } } }
             """, to: "recorded.yaml")
         let (ending, verdict) = try Program.play(scenario, in: folder)
         #expect(ending.exitCode == 0, "\(ending.errors)")
         ScenarioRuns.expectClean(verdict)
-        // 400 pings and echoes, 100 messages to the pinger and 100 on the topic.
-        #expect(verdict.count("delivery", "delivered") == 1_000)
+        // Pings and echoes, the load's messages to the pinger, and as many on the topic.
+        #expect(verdict.count("delivery", "delivered") == 1_000 + 1_000 + 800)
         let histories = try FileManager.default.contentsOfDirectory(
             atPath: "\(folder.latest("recorded"))/histories")
         #expect(!histories.contains { $0.hasPrefix("echo.") })
