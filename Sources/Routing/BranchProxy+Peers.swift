@@ -161,16 +161,18 @@ extension BranchProxy {
 
     /// Finds out who has gone: what was handed to a connection that ends may not have been read.
     func noteDisconnects() throws(RoutingError) {
-        while true {
-            let connection = try zeroMQ { () throws(ZeroMQError) in
-                try monitor.nextDisconnected()
-            }
-            guard let connection else { return }
-            for peer in peers.values where peer.connection == connection {
-                noteDisconnect(of: peer)
-                peer.connection = nil
-            }
+        try zeroMQ { () throws(ZeroMQError) in
+            while let connection = try monitor.nextDisconnected() { gone.append(connection) }
         }
+        // What it sent before it went says whose connection it was, and its number may be given to
+        // the next at once.
+        guard !gone.isEmpty, try !receiveBatch() else { return }
+        for peer in peers.values {
+            guard let connection = peer.connection, gone.contains(connection) else { continue }
+            noteDisconnect(of: peer)
+            peer.connection = nil
+        }
+        gone = []
     }
 
     private func noteDisconnect(of peer: Peer) {

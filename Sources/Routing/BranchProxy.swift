@@ -43,6 +43,8 @@ public final class BranchProxy: Node {
     var router: Socket
     /// Tells of agents that go.
     var monitor: Monitor
+    /// Connections that have ended, and whose last messages may still be unread.
+    var gone: [Int32] = []
     var peers: [[UInt8]: Peer] = [:]
     /// The same agents, for names that are still in a frame.
     var registry = NameTable<Peer>()
@@ -165,11 +167,12 @@ public final class BranchProxy: Node {
             _ = try zeroMQ { () throws(ZeroMQError) in try poll(&items, timeout: wait) }
             if let stop, items[items.count - 1].isReadable, stop >= 0 { break }
             if items[1].isReadable { handleInbox() }
+            // First, so that whoever asks is told of them.
+            try noteDisconnects()
             if items[extra...].contains(where: \.isReadable) { try handleControl() }
             for (index, link) in order.enumerated() where items[2 + index].isReadable {
                 try hear(from: link)
             }
-            try noteDisconnects()
             if items[0].isReadable { _ = try receiveBatch() }
             try askForHellos()
             try retry()

@@ -95,7 +95,7 @@ import Testing
         Misbehaviour(
             testDescription: "a program that opens its connection again loses what the first held",
             script: """
-                if not seen:
+                if message["content"]["n"] == 20:
                             socket.close(1000)
                             socket = connect()
                 """,
