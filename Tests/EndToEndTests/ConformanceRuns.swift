@@ -226,7 +226,7 @@ import Testing
         #expect(ending.exitCode == 0, "\(ending.errors)")
         ScenarioRuns.expectClean(verdict)
         // Pings and echoes, the load's messages to the pinger, and as many on the topic.
-        #expect(verdict.count("delivery", "delivered") == 1_000 + 1_000 + 800)
+        #expect(verdict.count("delivery", "delivered") == 2_800)
         let histories = try FileManager.default.contentsOfDirectory(
             atPath: "\(folder.latest("recorded"))/histories")
         #expect(!histories.contains { $0.hasPrefix("echo.") })
