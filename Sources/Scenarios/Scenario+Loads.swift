@@ -1,0 +1,75 @@
+internal import Wire
+internal import YAML
+
+extension Reading where Value == [Located<Scenario.Load>] {
+    /// `agent: { count, rate, size }` for each agent that sends.
+    static var load: Reading {
+        Reading<[Keyed<Scenario.Load>]>.dictionary(
+            of: .mapping { reader in
+                let count = reader.required("count", .integer(in: 1...1_000_000_000))
+                let rate = reader.optional("rate", .number(in: 0.001...10_000_000))
+                let size = reader.optional("size", .byteSize(in: 0...(1 << 30)))
+                let type = reader.optional("type", .messageType)
+                return count.map {
+                    Scenario.Load(agent: "", count: $0, rate: rate, size: size, type: type)
+                }
+            }
+        ).map { entries in
+            entries.compactMap { entry in
+                guard var load = entry.value else { return nil }
+                load.agent = entry.key
+                return Located(load, at: entry.location)
+            }
+        }
+    }
+}
+
+extension Reading where Value == Located<Scenario.ScheduledFault> {
+    /// `{ kill: NAME, after: 1s }` or `{ stop: NAME, after: 1s, for: 500ms }`.
+    static var fault: Reading {
+        .mapping { reader in
+            let after = reader.optional("after", .duration(), default: .zero)
+            let kill = reader.optional("kill", .located(.string))
+            let stop = reader.optional("stop", .located(.string))
+            let duration = reader.optional("for", .duration())
+            switch (kill, stop) {
+            case (let kill?, nil):
+                if duration != nil {
+                    reader.diagnostics.error(
+                        "a killed process has no end to wait for",
+                        at: reader.keyLocation(of: "for") ?? reader.heading,
+                        help: "the part's own 'restart' says whether it comes back")
+                }
+                return Located(
+                    .init(kind: .kill, target: kill.value, after: after), at: kill.location)
+            case (nil, let stop?):
+                guard let duration else {
+                    reader.diagnostics.error(
+                        "a stopped process needs an end", at: reader.heading,
+                        help: "add 'for: 500ms'")
+                    return nil
+                }
+                return Located(
+                    .init(kind: .stop, target: stop.value, after: after, duration: duration),
+                    at: stop.location)
+            default:
+                reader.diagnostics.error(
+                    "a fault is one of kill, stop", at: reader.heading,
+                    help: "write 'kill: NAME' or 'stop: NAME'")
+                return nil
+            }
+        }
+    }
+}
+
+extension Reading where Value == String {
+    fileprivate static var messageType: Reading {
+        .string.checked { type in
+            Names.isLegal(type)
+                ? nil
+                : Complaint(
+                    "'\(type)' is not legal as a message type on every wire",
+                    help: "use letters, digits, '_' and '-'")
+        }
+    }
+}
