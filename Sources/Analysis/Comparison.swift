@@ -7,6 +7,8 @@ public enum ComparisonMode: String, Sendable, Hashable, CaseIterable {
     case twin
     /// Both copies of each envelope inside one mesh.
     case dual
+    /// Several parallel runs of a scenario, of both kinds, added up.
+    case mixed
     /// Two runs.
     case diff
 }
@@ -185,6 +187,13 @@ public struct ComparisonCounts: Sendable, Hashable {
 
     /// How many identities were compared.
     public var total: Int { deviations.values.reduce(match, +) }
+
+    /// Adds what another comparison counted.
+    public mutating func add(_ other: ComparisonCounts) {
+        if mode != other.mode { mode = .mixed }
+        match += other.match
+        for deviation in Self.classes { self[deviation] += other[deviation] }
+    }
 
     /// Whether every single one is the same on both sides, and there was one.
     public var isAllMatch: Bool { match > 0 && match == total }

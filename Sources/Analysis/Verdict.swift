@@ -300,9 +300,9 @@ public struct Verdict: Sendable, Hashable {
         findings += report.notes.map { Finding(.warning, .evidence, reason: $0) }
     }
 
-    /// Takes over a comparison: its numbers and its findings.
+    /// Takes over a comparison: its findings, and its numbers added to those of the ones before.
     public mutating func add(_ report: ComparisonReport) {
-        comparison = report.counts
+        if comparison == nil { comparison = report.counts } else { comparison?.add(report.counts) }
         findings += report.findings
         if report.differencesOmitted > 0 {
             findings.append(

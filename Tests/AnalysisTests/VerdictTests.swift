@@ -211,6 +211,27 @@ import Wire
 }
 
 @Suite struct VerdictTests {
+    @Test("A later parallel run hides nothing of an earlier one")
+    func comparisonsAddUp() throws {
+        var altered = SyntheticMesh()
+        altered.alter(SyntheticMesh.identity(SyntheticMesh.direct, 7), at: "beta")
+        let first = Comparison.twin(left: SyntheticMesh().all, right: altered.all)
+        let second = Comparison.twin(left: SyntheticMesh().all, right: SyntheticMesh().all)
+        var verdict = Verdict(
+            scenario: "s", topology: "t", run: "r", seed: 1, started: 0, verdict: .fail,
+            outcome: .completed, reason: "")
+        verdict.add(first)
+        verdict.add(second)
+        let counts = try #require(verdict.comparison)
+        #expect(first.counts[.payload] > 0)
+        #expect(counts[.payload] == first.counts[.payload])
+        #expect(counts.match == first.counts.match + second.counts.match)
+        #expect(counts.mode == .twin)
+        verdict.add(ComparisonReport(counts: ComparisonCounts(mode: .dual)))
+        #expect(verdict.comparison?.mode == .mixed)
+        #expect(verdict.comparison?[.payload] == first.counts[.payload])
+    }
+
     /// A verdict in which every field stands.
     static func full() -> Verdict {
         var verdict = Verdict(
