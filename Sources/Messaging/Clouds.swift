@@ -197,7 +197,7 @@ extension AgentClient {
     public func receivePointCloud<Result>(
         _ envelope: Envelope, _ body: (UnsafeRawBufferPointer) -> Result
     ) throws(MessagingError) -> Result {
-        guard envelope.pointsToCloud else { return envelope.content.withUnsafeBytes { body($0) } }
+        guard envelope.pointsToCloud else { return envelope.withContent(body) }
         let reading = try open(envelope)
         return reading.withBytes { body($0) }
     }

@@ -27,18 +27,21 @@ public class KeptCloud {
 
 /// A cloud that came inside of the message.
 private final class DirectCloud: KeptCloud {
-    let content: [UInt8]
+    /// The message that brought it: the cloud stays where it is.
+    let owner: any ContentOwner
 
-    init(_ content: [UInt8]) {
-        self.content = content
-        super.init(byteCount: content.count)
+    init(_ owner: any ContentOwner) {
+        self.owner = owner
+        super.init(byteCount: owner.bytes.count)
     }
 
     override func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        content.withUnsafeBytes { body($0) }
+        withExtendedLifetime(owner) { body(owner.bytes) }
     }
 
-    override var state: Value { ["content": .string(Base64.encode(content))] }
+    override var state: Value {
+        withBytes { ["content": .string(Base64.encode([UInt8]($0)))] }
+    }
 }
 
 /// A cloud in shared memory.
@@ -96,7 +99,7 @@ extension AgentClient {
     ///
     /// - Throws: `MessagingError`, as `receivePointCloud` does.
     public func keepPointCloud(_ envelope: Envelope) throws(MessagingError) -> KeptCloud {
-        guard envelope.pointsToCloud else { return DirectCloud(envelope.content) }
+        guard envelope.pointsToCloud else { return DirectCloud(envelope.contentOwner) }
         let reading = try open(envelope)
         let attempt = MessagingError.Attempt.readCloud(envelope.identity)
         guard let descriptor = PointCloudDescriptor(parsing: envelope.content) else {
@@ -113,7 +116,7 @@ extension AgentClient {
     ///   could not be read.
     public func keptPointCloud(restoring state: Value) throws(MessagingError) -> KeptCloud {
         if let content = state["content"]?.string.flatMap(Base64.decode) {
-            return DirectCloud(content)
+            return DirectCloud(ArrayOwner(content))
         }
         guard let descriptor = PointCloudDescriptor(state) else {
             throw MessagingError(.restore, .malformedState("this is no kept cloud"))

@@ -93,7 +93,7 @@ public final class NATSTransport: AgentTransport {
         let headers = envelope.headers.reduce(64) {
             $0 + $1.name.utf8.count + $1.value.utf8.count + 4
         }
-        let bytes = headers + envelope.content.count
+        let bytes = headers + envelope.contentSize
         let limit = connection.maxPayload
         return bytes > limit ? .oversize(bytes: bytes, limit: limit) : nil
     }

@@ -313,7 +313,7 @@ public struct Receiver: Sendable {
         }
         state.arrivals.append((now, sequence))
         heldCount += 1
-        heldBytes += arrival.envelope.content.count
+        heldBytes += arrival.envelope.contentSize
         if sequence > state.next { aheadCount += 1 }
         return true
     }
@@ -326,7 +326,7 @@ public struct Receiver: Sendable {
             state.held.removeFirst()
             heldCount -= 1
             if let arrival = held.arrival {
-                heldBytes -= arrival.envelope.content.count
+                heldBytes -= arrival.envelope.contentSize
                 outcomes.append(.deliver(arrival))
             } else {
                 abandon(held.sequence...held.through, &state, key, held.reason, into: &outcomes)

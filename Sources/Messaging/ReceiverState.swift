@@ -50,7 +50,7 @@ extension Receiver {
         var left: [Identity] = []
         var bytes = 0
         for arrival in order.flatMap({ flows[$0]?.held.compactMap(\.arrival) ?? [] }) {
-            bytes += arrival.envelope.content.count
+            bytes += arrival.envelope.contentSize
             if bytes <= limits.handoverBytes {
                 taken.append(arrival)
             } else {

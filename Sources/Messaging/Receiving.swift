@@ -99,7 +99,7 @@ extension AgentClient {
             counts.delivered[arrival.envelope.identity.flow, default: 0] += 1
         }
         let arrival = ready.remove(at: index).arrival
-        readyBytes -= arrival.envelope.content.count
+        readyBytes -= arrival.envelope.contentSize
         if arrival.isCredited { transport.consumed(1) }
         return arrival.envelope
     }
@@ -253,7 +253,7 @@ extension AgentClient {
         for outcome in outcomes {
             switch outcome {
             case .deliver(let arrival):
-                readyBytes += arrival.envelope.content.count
+                readyBytes += arrival.envelope.contentSize
                 ready.append(Ready(arrival: arrival))
             case .repeated(let arrival):
                 counts.repeats += 1

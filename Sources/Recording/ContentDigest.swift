@@ -6,7 +6,12 @@ internal import CXXHash
 public enum ContentDigest {
     /// The digest of `bytes`.
     public static func xxh3(_ bytes: [UInt8]) -> UInt64 {
-        bytes.withUnsafeBytes { XXH3_64bits($0.baseAddress, $0.count) }
+        bytes.withUnsafeBytes { xxh3($0) }
+    }
+
+    /// The digest of bytes that are looked at where they are.
+    public static func xxh3(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+        XXH3_64bits(bytes.baseAddress, bytes.count)
     }
 
     /// The digest as text: `xxh3:` and sixteen hexadecimal digits.

@@ -67,7 +67,7 @@ public final class HistoryWriter {
     ) throws(HistoryError) {
         guard let file else { throw HistoryError(.record, path, .closed) }
         let observed = clock.now
-        let isDigest = envelope.content.count > contentLimit
+        let isDigest = envelope.contentSize > contentLimit
         let channel = Channel(
             flow: envelope.identity.flow, incarnation: envelope.incarnation, type: envelope.type,
             transport: transport, direction: direction, lane: lane, hops: envelope.hops,
@@ -91,15 +91,19 @@ public final class HistoryWriter {
         if let by = envelope.cause, direction == .sent, lane == .primary {
             cause = Annotation.cause(of: envelope.identity, by: by, at: observed).json
         }
-        let data = isDigest ? Self.digest(of: envelope.content) : envelope.content
+        let digest = isDigest ? envelope.withContent(Self.digest) : nil
+        let length = digest?.count ?? envelope.contentSize
 
-        var count = definition.count + RecordPen.messageLength(data.count)
+        var count = definition.count + RecordPen.messageLength(length)
         if !cause.isEmpty { count += RecordPen.messageLength(cause.count) }
         var pen = RecordPen(try file.reserve(count))
         if isNew { pen.write(record: definition) }
-        pen.writeMessage(
-            channel: id, sequence: UInt32(truncatingIfNeeded: envelope.sequence),
-            logged: observed, published: envelope.sent, data: data)
+        let write = { (data: UnsafeRawBufferPointer) in
+            pen.writeMessage(
+                channel: id, sequence: UInt32(truncatingIfNeeded: envelope.sequence),
+                logged: observed, published: envelope.sent, data: data)
+        }
+        if let digest { digest.withUnsafeBytes(write) } else { envelope.withContent(write) }
         if !cause.isEmpty {
             pen.writeMessage(
                 channel: Self.annotationsID, sequence: annotationCount, logged: observed,
@@ -138,7 +142,7 @@ public final class HistoryWriter {
         try file.finish()
     }
 
-    private static func digest(of content: [UInt8]) -> [UInt8] {
+    private static func digest(of content: UnsafeRawBufferPointer) -> [UInt8] {
         var text = JSONObjectText()
         text.append("digest", ContentDigest.text(ContentDigest.xxh3(content)))
         text.append("length", UInt64(content.count))
@@ -177,14 +181,25 @@ private struct RecordPen {
     }
 
     mutating func writeMessage(
-        channel: UInt16, sequence: UInt32, logged: UInt64, published: UInt64, data: [UInt8]
+        channel: UInt16, sequence: UInt32, logged: UInt64, published: UInt64,
+        data: UnsafeRawBufferPointer
     ) {
         begin(MCAP.head(.message, length: MCAP.messageFieldsLength + data.count))
         write(channel)
         write(sequence)
         write(logged)
         write(published)
-        data.withUnsafeBytes { write($0) }
+        write(data)
+    }
+
+    mutating func writeMessage(
+        channel: UInt16, sequence: UInt32, logged: UInt64, published: UInt64, data: [UInt8]
+    ) {
+        data.withUnsafeBytes {
+            writeMessage(
+                channel: channel, sequence: sequence, logged: logged, published: published,
+                data: $0)
+        }
     }
 
     private mutating func begin(_ head: UInt64) {

@@ -44,8 +44,7 @@ public struct Envelope: Hashable, Sendable {
     public var hops: UInt8
     /// How the content bytes are to be read.
     public var contentEncoding: ContentEncoding
-    /// The content, exactly as it was given to the sender.
-    public var content: [UInt8]
+    var storage: Storage
 
     /// Makes an envelope.
     public init(
@@ -60,7 +59,7 @@ public struct Envelope: Hashable, Sendable {
         self.cause = cause
         self.hops = hops
         self.contentEncoding = contentEncoding
-        self.content = content
+        self.storage = .array(content)
     }
 
     /// The sending agent.

@@ -107,7 +107,7 @@ public enum SeedFrame: Hashable, Sendable {
             + "\"to\":\(text(receiver ?? envelope.destination.name)),"
             + "\"type\":\(text(envelope.type)),\"content\":"
         var bytes = Array(head.utf8)
-        bytes.reserveCapacity(bytes.count + envelope.content.count * 4 / 3 + 512)
+        bytes.reserveCapacity(bytes.count + envelope.contentSize * 4 / 3 + 512)
         if isDirect {
             bytes += envelope.content
         } else {

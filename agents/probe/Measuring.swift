@@ -180,7 +180,7 @@ enum Measuring {
                 heard.received += 1
                 heard.ended = Measuring.clock.now
                 guard order.isLatency else { continue }
-                let due = envelope.content.withUnsafeBytes {
+                let due = envelope.withContent {
                     UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self))
                 }
                 heard.latencies.append(heard.ended - due)

@@ -77,11 +77,13 @@ private struct Fold {
 
     /// Takes in a content, without its identity.
     ///
-    /// A sender's move begins a new incarnation, and is to change nothing here. Every content has a number of its own, so none stands for another.
+    /// A sender's move begins a new incarnation, and is to change nothing here. Every content
+    /// has a number of its own, so none stands for another.
     mutating func add(_ envelope: Envelope) {
         count += 1
         sum &+= Seed.mix(
-            ContentDigest.xxh3(envelope.content) ^ ContentDigest.xxh3(Array(envelope.type.utf8)))
+            envelope.withContent { ContentDigest.xxh3($0) }
+                ^ ContentDigest.xxh3(Array(envelope.type.utf8)))
     }
 
     var json: Value { ["count": Value(count), "digest": .string(ContentDigest.text(sum))] }
