@@ -96,14 +96,15 @@ extension BranchProxy: Pending {
                 ]
             )
         }
-        let routes = statistics.rows.map { row -> Value in
+        let routes = passage.statistics.rows.map { row -> Value in
             [
                 "source": .string(row.source), "destination": .string(row.destination),
                 "count": Value(row.count), "bytes": Value(row.bytes),
             ]
         }
         return [
-            "messages": Value(statistics.messages), "bytes": Value(statistics.bytes),
+            "messages": Value(passage.statistics.messages),
+            "bytes": Value(passage.statistics.bytes),
             "routes": .array(routes),
             "dead_letters": deadLetterCounts,
             "agents": .object(Dictionary(agents) { _, last in last }),

@@ -147,7 +147,7 @@ extension BranchProxy {
         guard let view = HeaderView(parcel.header) else { return }
         try deliver(
             parcel, view, to: peer.routingID, origin: isTranslation ? .translation : .nats,
-            source: statistics.number(of: Array(envelope.source.utf8)))
+            source: passage.statistics.number(of: Array(envelope.source.utf8)))
     }
 
     /// A message of a program that knows nothing of envelopes.
@@ -187,7 +187,7 @@ extension BranchProxy {
         guard let view = HeaderView(parcel.header) else { return }
         try deliver(
             parcel, view, to: peer.routingID, origin: peer.wire == .json ? .nats : .translation,
-            source: statistics.number(of: Array(message.from.utf8)))
+            source: passage.statistics.number(of: Array(message.from.utf8)))
     }
 
     /// The incarnation of a flow whose sender carries none and came over NATS.

@@ -68,7 +68,7 @@ extension BranchProxy {
             }
             let frames =
                 [peer.routingID] + ownHello(to: peer.routingID, isRegistered: true)
-            let result = try zeroMQ { () throws(ZeroMQError) in try router.send(frames) }
+            let result = try zeroMQ { () throws(ZeroMQError) in try passage.router.send(frames) }
             if result != .sent { left.append(peer) }
         }
         unasked = left
@@ -152,7 +152,7 @@ extension BranchProxy {
     ///
     /// One that speaks by another has left the first, and what that had for it is gone.
     func noteConnection(of peer: Peer) {
-        guard !peer.keepsHistory, let connection = incoming.connection(),
+        guard !peer.keepsHistory, let connection = passage.incoming.connection(),
             connection != peer.connection
         else { return }
         if peer.connection != nil { noteDisconnect(of: peer) }

@@ -96,7 +96,7 @@ extension BranchProxy {
     /// Who a sender is in the statistics: its connection's name or, without one, what it says.
     private func number(of sender: [UInt8], else said: ArraySlice<UInt8>) -> Int {
         let isNamed = sender.first.map { $0 > 0 } ?? false
-        return statistics.number(of: isNamed ? sender : Array(said))
+        return passage.statistics.number(of: isNamed ? sender : Array(said))
     }
 
     /// Brings a parcel on its way: to the agent, to its branch, or to NATS.
@@ -109,20 +109,20 @@ extension BranchProxy {
             count(parcel, source, peer.number)
             try deliver(parcel, to: peer, origin: origin, sender: sender)
         } else if origin == .agent, let link = remote[destination] {
-            count(parcel, source, statistics.number(of: destination))
+            count(parcel, source, passage.statistics.number(of: destination))
             sender?.linksUsed.insert(link.name)
             link.outlet.appendGaps(clock: clock)
             if !link.outlet.offer(parcel) { drop(parcel, .queueFull, tell: &link.outlet.gaps) }
             try pump(link)
         } else if origin == .agent, try sendToStranger(parcel, destination) {
-            count(parcel, source, statistics.number(of: destination))
+            count(parcel, source, passage.statistics.number(of: destination))
         } else {
             drop(parcel, .unknownDestination)
         }
     }
 
     private func count(_ parcel: Parcel, _ source: Int, _ destination: Int) {
-        statistics.count(
+        passage.statistics.count(
             from: source, to: destination, bytes: parcel.seed?.count ?? parcel.content.count)
     }
 
@@ -157,7 +157,7 @@ extension BranchProxy {
         }
         // No queue is kept for strangers.
         let result = try zeroMQ { () throws(ZeroMQError) in
-            try router.send([destination, parcel.header, parcel.content])
+            try passage.router.send([destination, parcel.header, parcel.content])
         }
         if result == .wouldBlock { drop(parcel, .queueFull) }
         return result != .unreachable
@@ -191,7 +191,7 @@ extension BranchProxy {
                 continue
             case .json: frames = [peer.routingID, parcel.seedBytes]
             }
-            let result = try zeroMQ { () throws(ZeroMQError) in try router.send(frames) }
+            let result = try zeroMQ { () throws(ZeroMQError) in try passage.router.send(frames) }
             guard result == .sent else {
                 peer.isReachable = result == .wouldBlock
                 // Who comes back is another incarnation, and a last marker is not meant for it.

@@ -40,20 +40,16 @@ public final class BranchProxy: Node {
     let bridge: NATSBridge?
     let history: HistoryKeeper
 
-    var router: Socket
+    /// The ROUTER, and what the short way through needs.
+    var passage: BranchPassage
     /// Tells of agents that go.
     var monitor: Monitor
     /// Connections that have ended, and whose last messages may still be unread.
     var gone: [Int32] = []
     var peers: [[UInt8]: Peer] = [:]
-    /// The same agents, for names that are still in a frame.
-    var registry = NameTable<Peer>()
-    /// The message that is being looked at.
-    var incoming = MultipartMessage()
     var links: [String: Link] = [:]
     /// Agents of linked branches.
     var remote: [[UInt8]: Link] = [:]
-    var statistics = RouteStatistics()
     var deadLetters: DeadLetters
     var stamper: SeedStamper
     let incarnation: UInt32
@@ -107,7 +103,7 @@ public final class BranchProxy: Node {
             try Monitor(of: router, in: context)
         }
         endpoints = ["router": router.lastEndpoint]
-        self.router = router
+        passage = BranchPassage(router)
         let limits = limits
         bridge = try configuration.nats.map { url throws(RoutingError) in
             try threads { () throws(ThreadError) in
@@ -118,10 +114,11 @@ public final class BranchProxy: Node {
         }
         for agent in configuration.agents {
             let peer = Peer(
-                agent, number: statistics.number(of: Array(agent.name.utf8)), limits: limits,
+                agent, number: passage.statistics.number(of: Array(agent.name.utf8)),
+                limits: limits,
                 isRestarted: incarnation > 1)
             peers[peer.routingID] = peer
-            registry.insert(peer, for: peer.routingID)
+            passage.registry.insert(peer, for: peer.routingID)
             if incarnation > 1, peer.wire == .frames { unasked.append(peer) }
         }
         try startBridge()
@@ -158,7 +155,7 @@ public final class BranchProxy: Node {
         var nextReport = ContinuousClock.now + configuration.routingReport
         while !isStopped {
             let order = links.values.map(\.self)
-            var items = [router.pollItem(), .fileDescriptor(inbox.wakeUp.descriptor)]
+            var items = [passage.router.pollItem(), .fileDescriptor(inbox.wakeUp.descriptor)]
             items += order.map { $0.socket.pollItem() }
             let extra = items.count
             if let item = commands.pollItem { items.append(item) }
@@ -201,7 +198,7 @@ public final class BranchProxy: Node {
     /// Tries again what had no room.
     func retry() throws(RoutingError) {
         while let frames = unsent.first {
-            let result = try zeroMQ { () throws(ZeroMQError) in try router.send(frames) }
+            let result = try zeroMQ { () throws(ZeroMQError) in try passage.router.send(frames) }
             guard result != .wouldBlock else { break }
             unsent.removeFirst()
         }
@@ -211,7 +208,7 @@ public final class BranchProxy: Node {
 
     /// Sends something that the proxy itself says to whoever asked.
     func say(_ frames: [[UInt8]]) throws(RoutingError) {
-        let result = try zeroMQ { () throws(ZeroMQError) in try router.send(frames) }
+        let result = try zeroMQ { () throws(ZeroMQError) in try passage.router.send(frames) }
         // Who is gone asks again when it is back.
         if result == .wouldBlock, unsent.count < 10_000 { unsent.append(frames) }
     }
@@ -221,7 +218,7 @@ public final class BranchProxy: Node {
     }
 
     var reportLines: [String] {
-        statistics.report(title: configuration.name, deadLetters: deadLetters.counts)
+        passage.statistics.report(title: configuration.name, deadLetters: deadLetters.counts)
     }
 
     private func handleControl() throws(RoutingError) {

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import Wire
 
 /// A header read in place: where its fields are, without making a text of any of them.
@@ -55,9 +56,10 @@ struct HeaderView {
     private static func integer(in header: UnsafeRawBufferPointer, at offset: Int, bytes: Int)
         -> UInt64
     {
-        var value: UInt64 = 0
-        for index in (0..<bytes).reversed() { value = value << 8 | UInt64(header[offset + index]) }
-        return value
+        bytes == 8
+            ? UInt64(littleEndian: header.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            : UInt64(
+                UInt32(littleEndian: header.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
     }
 
     // Legal names are ASCII, and ASCII is UTF-8 without looking further.
@@ -79,6 +81,16 @@ struct HeaderView {
         header[hopsOffset] = min(header[hopsOffset], UInt8.max - 1) + 1
         return header
     }
+}
+
+/// Whether a part of a header is what another frame has.
+@inline(__always)
+func isEqual(
+    _ header: UnsafeRawBufferPointer, _ part: Range<Int>, _ other: UnsafeRawBufferPointer
+) -> Bool {
+    guard part.count == other.count else { return false }
+    guard let left = header.baseAddress, let right = other.baseAddress else { return part.isEmpty }
+    return memcmp(left + part.lowerBound, right, other.count) == 0
 }
 
 extension HeaderView {

@@ -13,8 +13,7 @@ struct RouteStatistics {
 
     private var names: [String] = [otherName]
     private var numbers: [[UInt8]: Int] = [:]
-    private var routes: [UInt64: Int] = [:]
-    private var counts: [(count: Int, bytes: Int)] = []
+    private var routes = RouteTable()
 
     private(set) var messages = 0
     private(set) var bytes = 0
@@ -32,22 +31,16 @@ struct RouteStatistics {
     mutating func count(from source: Int, to destination: Int, bytes: Int) {
         messages += 1
         self.bytes += bytes
-        let key = UInt64(source) << 32 | UInt64(destination)
-        if let index = routes[key] {
-            counts[index].count += 1
-            counts[index].bytes += bytes
-        } else {
-            routes[key] = counts.count
-            counts.append((1, bytes))
-        }
+        routes.count(UInt64(source) << 32 | UInt64(destination), bytes)
     }
 
     /// Every route, most frequent first, equal ones by name.
     var rows: [Row] {
-        routes.map { key, index in
+        routes.entries.filter { $0.count > 0 }.map { entry in
             Row(
-                source: names[Int(key >> 32)], destination: names[Int(key & 0xFFFF_FFFF)],
-                count: counts[index].count, bytes: counts[index].bytes)
+                source: names[Int(entry.key >> 32)],
+                destination: names[Int(entry.key & 0xFFFF_FFFF)],
+                count: entry.count, bytes: entry.bytes)
         }.sorted {
             ($1.count, $0.source, $0.destination) < ($0.count, $1.source, $1.destination)
         }
@@ -110,5 +103,44 @@ struct RouteStatistics {
 
     private static func right(_ text: String, width: Int) -> String {
         String(repeating: " ", count: max(0, width - text.utf8.count)) + text
+    }
+}
+
+/// Counts by route: open addressing with linear probing, one look for each message.
+struct RouteTable {
+    struct Entry {
+        var key: UInt64 = 0
+        /// Zero where the place is free.
+        var count = 0
+        var bytes = 0
+    }
+
+    private(set) var entries = [Entry](repeating: Entry(), count: 64)
+    private var used = 0
+
+    /// Counts one message.
+    mutating func count(_ key: UInt64, _ bytes: Int) {
+        let index = place(of: key)
+        if entries[index].count == 0 {
+            entries[index].key = key
+            used += 1
+        }
+        entries[index].count += 1
+        entries[index].bytes += bytes
+        if used * 2 > entries.count { grow() }
+    }
+
+    private func place(of key: UInt64) -> Int {
+        let mask = entries.count - 1
+        // Fibonacci hashing: the numbers of sources and destinations are small and dense.
+        var index = Int(truncatingIfNeeded: key &* 0x9E37_79B9_7F4A_7C15 >> 32) & mask
+        while entries[index].count > 0, entries[index].key != key { index = (index + 1) & mask }
+        return index
+    }
+
+    private mutating func grow() {
+        let former = entries
+        entries = Array(repeating: Entry(), count: former.count * 2)
+        for entry in former where entry.count > 0 { entries[place(of: entry.key)] = entry }
     }
 }

@@ -35,11 +35,11 @@ extension TopicProxy {
         while ContinuousClock.now < end {
             let proof = ownEnvelope(.hello, type: "proof", about: "")
             let isProven = try zeroMQ { () throws(ZeroMQError) in
-                while try subscribers.receive() != nil {}
-                _ = try subscribers.send([topic, proof.header, []])
-                var items = [publishers.pollItem(), subscribers.pollItem()]
+                while try passage.subscribers.receive() != nil {}
+                _ = try passage.subscribers.send([topic, proof.header, []])
+                var items = [passage.publishers.pollItem(), passage.subscribers.pollItem()]
                 _ = try poll(&items, timeout: Self.proofInterval)
-                while let frames = try publishers.receive() {
+                while let frames = try passage.publishers.receive() {
                     if frames.first == topic { return true }
                 }
                 return false
@@ -59,7 +59,7 @@ extension TopicProxy {
         }
     }
 
-    /// One message that the proxy gave its subscribers.
+    /// One message that the proxy gave its passage.subscribers.
     func hear(_ frames: [[UInt8]], of count: Int) throws(RoutingError) {
         if frames[0].first == UInt8(ascii: "_") { return }
         guard count == 2 || count == 3,

@@ -144,7 +144,8 @@ extension TopicProxy: Pending {
 
     private var status: Value {
         [
-            "messages": Value(messages), "bytes": Value(bytes), "stalled": Value(stalled),
+            "messages": Value(passage.messages), "bytes": Value(passage.bytes),
+            "stalled": Value(stalled),
             "backlog": Value(backlog.count),
             "dead_letters": .object(
                 Dictionary(deadLetters.counts.map { ($0.reason, Value($0.count)) }) { $1 }),
@@ -183,7 +184,7 @@ extension TopicProxy: Pending {
         deadLetters.nameTheRest(history: history)
         deadLetters.writeAll()
         log(
-            "TOPICS: \(messages) messages, \(bytes) bytes, \(stalled) sent past a stalled subscriber"
+            "TOPICS: \(passage.messages) messages, \(passage.bytes) bytes, \(stalled) sent past a stalled subscriber"
         )
         try history.seal()
     }

@@ -42,8 +42,8 @@ extension TopicProxy {
     }
 
     func tally(_ content: [UInt8]) {
-        messages += 1
-        bytes += content.count
+        passage.messages += 1
+        passage.bytes += content.count
     }
 
     func isOwn(_ topic: String) -> Bool {
@@ -150,7 +150,7 @@ extension TopicProxy {
 
     /// Whether the message has left; past a subscriber whose time is up, if need be.
     private func sendOrStall(_ frames: [[UInt8]]) throws(RoutingError) -> Bool {
-        let result = try zeroMQ { () throws(ZeroMQError) in try subscribers.send(frames) }
+        let result = try zeroMQ { () throws(ZeroMQError) in try passage.subscribers.send(frames) }
         let now = ContinuousClock.now
         if result == .sent {
             stall.hadRoom(timeout: configuration.stallTimeout, now: now)
@@ -158,9 +158,9 @@ extension TopicProxy {
         }
         guard stall.isOver(timeout: configuration.stallTimeout, now: now) else { return false }
         try zeroMQ { () throws(ZeroMQError) in
-            try subscribers.setXPubNoDrop(false)
-            _ = try subscribers.send(frames)
-            try subscribers.setXPubNoDrop(true)
+            try passage.subscribers.setXPubNoDrop(false)
+            _ = try passage.subscribers.send(frames)
+            try passage.subscribers.setXPubNoDrop(true)
         }
         stall.lost(now: now)
         stalled += 1
@@ -177,7 +177,7 @@ extension TopicProxy {
     /// Subscriptions as they come and go, and the answers to those that only ask.
     func takeSubscriptions() throws(RoutingError) {
         while true {
-            let frames = try zeroMQ { () throws(ZeroMQError) in try subscribers.receive() }
+            let frames = try zeroMQ { () throws(ZeroMQError) in try passage.subscribers.receive() }
             guard let frame = frames?.first else { return }
             guard frames?.count == 1, let action = frame.first, action <= 1 else {
                 deadLetters.addMalformed("from a subscriber", history: history)

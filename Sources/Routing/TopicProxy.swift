@@ -28,22 +28,16 @@ public final class TopicProxy: Node {
     let history: HistoryKeeper
     let incarnation: UInt32
 
-    var publishers: Socket
-    var subscribers: Socket
+    /// The XSUB, the XPUB, and what the short way through needs.
+    var passage: TopicPassage
     var deadLetters: DeadLetters
     var pending = PendingTable()
     var commands: CommandSource
     var isStopped = false
-    /// The message that is being looked at.
-    var incoming = MultipartMessage()
-    /// Topics that were found to be legal.
-    var knownTopics = NameTable<Void>()
     var backlog: Deque<[[UInt8]]> = []
     var stall = StallPolicy()
     /// Copies of what a moving agent subscribes to, by agent.
     var holds: [String: TopicHold] = [:]
-    var messages = 0
-    var bytes = 0
     var stalled = 0
     /// What NATS had without identity and a proxy of the user's own will give back.
     var returning = ReturningMessages()
@@ -81,8 +75,7 @@ public final class TopicProxy: Node {
         endpoints =
             configuration.isBeside
             ? [:] : ["publish": publishers.lastEndpoint, "subscribe": subscribers.lastEndpoint]
-        self.publishers = publishers
-        self.subscribers = subscribers
+        passage = TopicPassage(from: publishers, to: subscribers)
         bridge = try configuration.nats.map { url throws(RoutingError) in
             try threads { () throws(ThreadError) in
                 try NATSBridge(
@@ -145,11 +138,11 @@ public final class TopicProxy: Node {
         while !isStopped {
             // While something waits for room, the publishers wait too.
             let mayTake = backlog.isEmpty
-            var items = [subscribers.pollItem(), .fileDescriptor(inbox.wakeUp.descriptor)]
+            var items = [passage.subscribers.pollItem(), .fileDescriptor(inbox.wakeUp.descriptor)]
             if let item = commands.pollItem { items.append(item) }
             if let stop { items.append(.fileDescriptor(stop)) }
             let stopIndex = items.count - 1
-            if mayTake { items.append(publishers.pollItem()) }
+            if mayTake { items.append(passage.publishers.pollItem()) }
             let wait: Duration =
                 mayTake ? .milliseconds(pending.isEmpty ? 200 : 50) : .milliseconds(1)
             _ = try zeroMQ { () throws(ZeroMQError) in try poll(&items, timeout: wait) }
