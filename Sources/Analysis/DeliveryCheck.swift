@@ -104,6 +104,17 @@ struct DeliveryCheck {
         histories[place.history].records[place.record]
     }
 
+    private func hasSameContent(_ one: Place, _ other: Place) -> Bool {
+        histories[one.history].records.hasSameBytes(
+            at: one.record, as: histories[other.history].records, at: other.record)
+            ?? ContentDifference.isSame(record(at: one).content, record(at: other).content)
+    }
+
+    private func kind(at place: Place) -> RecordKind {
+        let records = histories[place.history].records
+        return records.kinds[records.entry(at: place.record).kind]
+    }
+
     /// What was sent, by sequence.
     ///
     /// An identity that stands for two contents is no identity: that is noted.
@@ -115,9 +126,7 @@ struct DeliveryCheck {
                 unique.append(entry)
                 continue
             }
-            let one = record(at: last.place).content
-            let other = record(at: entry.place).content
-            if !ContentDifference.isSame(one, other), report.notes.count < scope.findingsMax {
+            if !hasSameContent(last.place, entry.place), report.notes.count < scope.findingsMax {
                 report.notes.append(
                     "\(record(at: entry.place).identity) was sent twice with different contents")
             }
@@ -216,20 +225,23 @@ struct DeliveryCheck {
         _ entry: SentEntry, _ copies: ArraySlice<DeliveredEntry>, _ leg: Leg,
         _ life: ClosedRange<UInt64>
     ) {
-        let sent = record(at: entry.place)
+        let kind = kind(at: entry.place)
         for copy in copies {
-            let delivered = record(at: copy.place)
+            let other = self.kind(at: copy.place)
             guard
-                !ContentDifference.isSame(sent.content, delivered.content)
-                    || sent.type != delivered.type
-                    || sent.contentEncoding != delivered.contentEncoding
+                !hasSameContent(entry.place, copy.place) || kind.type != other.type
+                    || kind.contentEncoding != other.contentEncoding
             else { continue }
+            let sent = record(at: entry.place)
+            let delivered = record(at: copy.place)
             deviate(.corrupted, 1, sent.identity, leg, life) {
                 Self.alteration(sent, delivered)
             }
             return
         }
-        if sent.contentEncoding == .descriptor { checkSharedContent(sent, leg, life) }
+        if kind.contentEncoding == .descriptor {
+            checkSharedContent(record(at: entry.place), leg, life)
+        }
     }
 
     /// The descriptor came as it was sent; what it points to is another question.

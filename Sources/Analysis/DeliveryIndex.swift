@@ -17,8 +17,17 @@ extension Identity {
 
 /// Where a record stands in the histories.
 struct Place {
-    let history: Int
-    let record: Int
+    private let history32: UInt32
+    private let record32: UInt32
+
+    /// Four bytes each: there is one for each of tens of millions of records.
+    init(history: Int, record: Int) {
+        history32 = UInt32(history)
+        record32 = UInt32(record)
+    }
+
+    var history: Int { Int(history32) }
+    var record: Int { Int(record32) }
 }
 
 struct SentEntry {
@@ -114,29 +123,81 @@ struct DeliveryIndex {
     private mutating func addRecords(
         of history: History, at index: Int, proxies: Set<String>
     ) {
-        for (position, record) in history.records.enumerated() where record.lane == .primary {
-            let place = Place(history: index, record: position)
-            let identity = record.identity
-            switch record.direction {
-            case .sent:
-                streams[identity.stream, default: StreamEntries()].sent.append(
-                    SentEntry(sequence: identity.sequence, sent: record.sent, place: place))
-            case .delivered:
-                var receiver = record.agent
-                if case .agent(let name) = identity.flow.destination,
-                    proxies.contains(record.agent)
-                {
-                    // What a proxy says of an agent that speaks for itself is no second delivery.
-                    guard !recorders.contains(name) else { continue }
-                    receiver = name
-                    observed.insert(name)
-                }
-                streams[identity.stream, default: StreamEntries()]
-                    .deliveries[receiver, default: []].append(
-                        DeliveredEntry(
-                            sequence: identity.sequence, sent: record.sent,
-                            observed: record.observed, place: place))
+        // Records of one kind go to one place, which is looked up once a run of them.
+        var open: OpenStream?
+        history.records.forEachEntry { position, entry in
+            if open?.kind != entry.kind {
+                close(&open)
+                open = openStream(
+                    of: history.records.kinds[entry.kind], number: entry.kind, proxies: proxies)
             }
+            let place = Place(history: index, record: position)
+            switch open?.side {
+            case .sent?:
+                open?.sent.append(
+                    SentEntry(sequence: entry.sequence, sent: entry.sent, place: place))
+            case .delivered?:
+                open?.delivered.append(
+                    DeliveredEntry(
+                        sequence: entry.sequence, sent: entry.sent, observed: entry.observed,
+                        place: place))
+            case .ignored?, nil: break
+            }
+        }
+        close(&open)
+    }
+
+    /// One stream's entries, taken out of the index while records of their kind come.
+    private struct OpenStream {
+        enum Side { case sent, delivered(String), ignored }
+
+        let kind: Int
+        let key: StreamKey
+        let side: Side
+        var sent: [SentEntry] = []
+        var delivered: [DeliveredEntry] = []
+    }
+
+    private mutating func openStream(
+        of kind: RecordKind, number: Int, proxies: Set<String>
+    ) -> OpenStream {
+        let key = StreamKey(flow: kind.flow, incarnation: kind.incarnation)
+        guard kind.lane == .primary else {
+            return OpenStream(kind: number, key: key, side: .ignored)
+        }
+        switch kind.direction {
+        case .sent:
+            var open = OpenStream(kind: number, key: key, side: .sent)
+            swap(&open.sent, &streams[key, default: StreamEntries()].sent)
+            return open
+        case .delivered:
+            var receiver = kind.agent
+            if case .agent(let name) = kind.flow.destination, proxies.contains(kind.agent) {
+                // What a proxy says of an agent that speaks for itself is no second delivery.
+                guard !recorders.contains(name) else {
+                    return OpenStream(kind: number, key: key, side: .ignored)
+                }
+                receiver = name
+                observed.insert(name)
+            }
+            var open = OpenStream(kind: number, key: key, side: .delivered(receiver))
+            swap(
+                &open.delivered,
+                &streams[key, default: StreamEntries()].deliveries[receiver, default: []])
+            return open
+        }
+    }
+
+    private mutating func close(_ open: inout OpenStream?) {
+        guard var last = open else { return }
+        open = nil
+        switch last.side {
+        case .ignored: break
+        case .sent: swap(&last.sent, &streams[last.key, default: StreamEntries()].sent)
+        case .delivered(let receiver):
+            swap(
+                &last.delivered,
+                &streams[last.key, default: StreamEntries()].deliveries[receiver, default: []])
         }
     }
 

@@ -56,18 +56,32 @@ public struct Latency: Sendable, Hashable {
     ) -> Latency {
         var partial: Set<StreamKey> = []
         for history in histories where proxies.contains(history.process) {
-            for record in history.records where record.direction == .sent {
-                partial.insert(record.identity.stream)
+            for kind in history.records.kinds where kind.direction == .sent {
+                partial.insert(StreamKey(flow: kind.flow, incarnation: kind.incarnation))
             }
         }
         var samples: [String: [UInt64]] = [:]
-        for record in histories.lazy.flatMap(\.records)
-        where record.direction == .delivered && (lane == nil || record.lane == lane)
-            && window?.contains(record.sent) ?? true
-            && !proxies.contains(record.agent) && !partial.contains(record.identity.stream)
-        {
-            let duration = record.observed > record.sent ? record.observed - record.sent : 0
-            samples[record.transport, default: []].append(duration)
+        for history in histories {
+            let kinds = history.records.kinds.map { kind in
+                kind.direction == .delivered && (lane == nil || kind.lane == lane)
+                    && !proxies.contains(kind.agent)
+                    && !partial.contains(
+                        StreamKey(flow: kind.flow, incarnation: kind.incarnation))
+                    ? kind.transport : nil
+            }
+            // By transport, so that the samples of one are appended without looking them up.
+            for transport in Set(kinds.compactMap(\.self)) {
+                var durations = samples.removeValue(forKey: transport) ?? []
+                let isMeasured = kinds.map { $0 == transport }
+                history.records.forEachEntry { _, entry in
+                    guard isMeasured[entry.kind], window?.contains(entry.sent) ?? true else {
+                        return
+                    }
+                    durations.append(
+                        entry.observed > entry.sent ? entry.observed - entry.sent : 0)
+                }
+                samples[transport] = durations.isEmpty ? nil : durations
+            }
         }
         return Latency(transports: samples.compactMapValues(Percentiles.init(ofNanoseconds:)))
     }

@@ -11,26 +11,60 @@ public enum HistoryReader {
     ///
     /// - Throws: `HistoryError` when the file cannot be opened or read, or is not an MCAP file.
     public static func read(path: String) throws(HistoryError) -> History {
-        var builder = HistoryBuilder()
-        var walk = RecordWalk()
-        try walk.run(path: path) { event in builder.take(event) }
+        var follower = HistoryFollower(path: path)
+        return try follower.read()
+    }
+}
+
+/// Reads a history again and again while it is written, each time only what is new.
+public struct HistoryFollower: Sendable {
+    /// The file.
+    public let path: String
+    private var builder = HistoryBuilder()
+    private var walk = RecordWalk()
+
+    /// Names a file; nothing is read.
+    public init(path: String) { self.path = path }
+
+    /// The history as it stands now.
+    ///
+    /// A file in which anything was wrong, or that another one has replaced, is read from its start.
+    ///
+    /// - Throws: `HistoryError` when the file cannot be opened or read, or is not an MCAP file.
+    public mutating func read() throws(HistoryError) -> History {
+        if !walk.notes.isEmpty { forget() }
+        do throws(HistoryError) {
+            if try !walk.run(path: path, { event in builder.take(event) }) {
+                forget()
+                _ = try walk.run(path: path) { event in builder.take(event) }
+            }
+        } catch {
+            forget()
+            throw error
+        }
         return builder.history(notes: walk.notes)
+    }
+
+    private mutating func forget() {
+        builder = HistoryBuilder()
+        walk = RecordWalk()
     }
 }
 
 /// Makes values of the records of a file.
-private struct HistoryBuilder {
-    private enum Kind {
-        case envelopes(Channel)
+private struct HistoryBuilder: Sendable {
+    private enum Kind: Sendable {
+        /// With the number of the records' kind.
+        case envelopes(Channel, Int)
         case annotations
         case foreign
     }
 
     private var history = History(process: "")
-    private var kinds: [UInt16: (kind: Kind, agent: String)] = [:]
+    private var kinds: [UInt16: Kind] = [:]
     // The channel of the message before: messages of one channel come in runs.
     private var lastID: UInt16 = 0
-    private var last: (kind: Kind, agent: String)?
+    private var last: Kind?
     private var foreignCount = 0
     private var malformedCount = 0
 
@@ -43,13 +77,15 @@ private struct HistoryBuilder {
         case .channel(let record, _):
             let kind: Kind =
                 if let channel = record.channel {
-                    .envelopes(channel)
+                    .envelopes(
+                        channel,
+                        history.records.number(of: RecordKind(channel, agent: record.agent)))
                 } else if record.topic == Channel.annotationsTopic {
                     .annotations
                 } else {
                     .foreign
                 }
-            kinds[record.id] = (kind, record.agent)
+            kinds[record.id] = kind
             last = nil
         case .message(let message):
             take(message)
@@ -62,29 +98,23 @@ private struct HistoryBuilder {
             lastID = message.channel
             last = kinds[message.channel]
         }
-        guard let (kind, agent) = last else { return }
-        switch kind {
-        case .envelopes(let channel):
-            let content: Content
-            if channel.isDigest {
-                guard let digest = Content(digest: message.data) else {
-                    malformedCount += 1
-                    return
-                }
-                content = digest
-            } else {
-                content = .bytes([UInt8](message.data))
-            }
+        switch last {
+        case nil: return
+        case .envelopes(let channel, let kind):
             let sequence = UInt64(channel.sequenceHigh) << 32 | UInt64(message.sequence)
+            guard channel.isDigest else {
+                history.records.append(
+                    kind: kind, sequence: sequence, sent: message.published,
+                    observed: message.logged, bytes: message.data)
+                return
+            }
+            guard case .digest(let digest, let length)? = Content(digest: message.data) else {
+                malformedCount += 1
+                return
+            }
             history.records.append(
-                HistoryRecord(
-                    agent: agent,
-                    identity: Identity(
-                        flow: channel.flow, incarnation: channel.incarnation, sequence: sequence),
-                    type: channel.type, transport: channel.transport,
-                    direction: channel.direction, lane: channel.lane, sent: message.published,
-                    observed: message.logged, hops: channel.hops,
-                    contentEncoding: channel.contentEncoding, content: content))
+                kind: kind, sequence: sequence, sent: message.published,
+                observed: message.logged, digest: digest, length: length)
         case .annotations:
             if let annotation = Annotation(json: message.data) {
                 history.annotations.append(annotation)
@@ -96,7 +126,8 @@ private struct HistoryBuilder {
         }
     }
 
-    consuming func history(notes: [String]) -> History {
+    func history(notes: [String]) -> History {
+        var history = history
         history.notes = notes
         if malformedCount > 0 {
             history.notes.append("messages that could not be understood: \(malformedCount)")
@@ -105,6 +136,15 @@ private struct HistoryBuilder {
             history.notes.append("messages of channels that are none of ours: \(foreignCount)")
         }
         return history
+    }
+}
+
+extension RecordKind {
+    fileprivate init(_ channel: Channel, agent: String) {
+        self.init(
+            agent: agent, flow: channel.flow, incarnation: channel.incarnation,
+            type: channel.type, transport: channel.transport, direction: channel.direction,
+            lane: channel.lane, hops: channel.hops, contentEncoding: channel.contentEncoding)
     }
 }
 

@@ -84,26 +84,3 @@ public struct HistoryRecord: Sendable, Hashable {
         self.content = content
     }
 }
-
-/// What one process recorded.
-public struct History: Sendable, Hashable {
-    /// The process that recorded.
-    public var process: String
-    /// What was sent and delivered, in the order of recording.
-    public var records: [HistoryRecord]
-    /// What was noted beside it, in the order of recording.
-    public var annotations: [Annotation]
-    /// What was wrong with the file; empty where nothing was.
-    public var notes: [String]
-
-    /// Makes a history.
-    public init(
-        process: String, records: [HistoryRecord] = [], annotations: [Annotation] = [],
-        notes: [String] = []
-    ) {
-        self.process = process
-        self.records = records
-        self.annotations = annotations
-        self.notes = notes
-    }
-}

@@ -22,7 +22,7 @@ public enum HistorySealer {
             var file = SealedFile(
                 try OpenFile(draft, O_RDWR | O_CREAT | O_EXCL, mode: mode, attempt: .seal))
             var walk = RecordWalk()
-            try walk.run(path: path) { (event) throws(HistoryError) in try file.take(event) }
+            _ = try walk.run(path: path) { (event) throws(HistoryError) in try file.take(event) }
             guard walk.notes.isEmpty else { throw HistoryError(.seal, path, .damaged(walk.notes)) }
             let counts = file.counts
             try file.finish()
@@ -52,7 +52,7 @@ public enum HistorySealer {
     ) throws(HistoryError) {
         var found = [UInt64](repeating: 0, count: counts.count)
         var walk = RecordWalk()
-        try walk.run(path: draft) { event in
+        _ = try walk.run(path: draft) { event in
             if case .message(let message) = event { found[Int(message.channel)] += 1 }
         }
         guard walk.notes.isEmpty, found == counts else {

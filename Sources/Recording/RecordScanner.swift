@@ -1,5 +1,11 @@
 internal import Glibc
 
+/// What tells a file from another of the same name.
+struct FileNumber: Hashable, Sendable {
+    let device: UInt
+    let inode: UInt
+}
+
 /// Walks over a file's records, in bounded memory, whatever state the file is in.
 ///
 /// A file that is being written is read as it stands at some instant: the walk ends at its unused
@@ -19,15 +25,21 @@ struct RecordScanner: ~Copyable {
     /// Where the next record starts.
     private(set) var offset = 0
 
-    private let file: OpenFile
+    private let open: OpenFile
     private var buffer: UnsafeMutableRawBufferPointer
     private var bufferOffset = 0
     private var filled = 0
     private var knownSize = 0
     private var isOver = false
 
-    init(path: String) throws(HistoryError) {
-        file = try OpenFile(path, O_RDONLY, attempt: .read)
+    /// Opens a file.
+    ///
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - offset: Where a record starts, or 0 for the file's start.
+    init(path: String, from offset: Int = 0) throws(HistoryError) {
+        open = try OpenFile(path, O_RDONLY, attempt: .read)
+        self.offset = offset
         buffer = .allocate(byteCount: 1 << 20, alignment: 16)
     }
 
@@ -114,14 +126,14 @@ struct RecordScanner: ~Copyable {
     private mutating func takeMagic() throws(HistoryError) -> Step? {
         if let bytes = try bytes(MCAP.magic.count) {
             guard bytes.elementsEqual(MCAP.magic) else {
-                throw HistoryError(.read, file.path, .notMCAP)
+                throw HistoryError(.read, open.path, .notMCAP)
             }
             offset = MCAP.magic.count
             return nil
         }
         let size = try size()
         guard let bytes = try bytes(size), bytes.elementsEqual(MCAP.magic.prefix(size)) else {
-            throw HistoryError(.read, file.path, .notMCAP)
+            throw HistoryError(.read, open.path, .notMCAP)
         }
         isOver = true
         return .damage("the file ends after \(size) bytes, before its first record")
@@ -134,7 +146,16 @@ struct RecordScanner: ~Copyable {
         return length <= knownSize - offset - MCAP.recordHeaderLength
     }
 
-    private func size() throws(HistoryError) -> Int { Int(try file.status(.read).st_size) }
+    /// Which file it is.
+    func file() throws(HistoryError) -> FileNumber {
+        let status = try open.status(.read)
+        return FileNumber(device: status.st_dev, inode: status.st_ino)
+    }
+
+    /// Whether the file is as long as where this one starts.
+    func reachesStart() throws(HistoryError) -> Bool { try size() >= offset }
+
+    private func size() throws(HistoryError) -> Int { Int(try open.status(.read).st_size) }
 
     /// Whether the bytes at `offset` are others now than those that were judged.
     private mutating func changedSinceRead() throws(HistoryError) -> Bool {
@@ -143,7 +164,7 @@ struct RecordScanner: ~Copyable {
         let judged = buffer[offset - bufferOffset..<offset - bufferOffset + count]
         return try withUnsafeTemporaryAllocation(byteCount: count, alignment: 8) {
             (fresh) throws(HistoryError) in
-            let read = try file.read(into: fresh, at: offset)
+            let read = try open.read(into: fresh, at: offset)
             return read != count || !fresh.elementsEqual(judged)
         }
     }
@@ -172,6 +193,6 @@ struct RecordScanner: ~Copyable {
         bufferOffset = offset
         filled = kept
         let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[kept...])
-        filled += try file.read(into: rest, at: bufferOffset + kept)
+        filled += try open.read(into: rest, at: bufferOffset + kept)
     }
 }

@@ -20,7 +20,9 @@ struct MessageRecord {
 }
 
 /// Everything that stands in a file's data section, chunked or not, and what is wrong with it.
-struct RecordWalk {
+///
+/// A walk can be run again over a file that has grown: it goes on where the data ended.
+struct RecordWalk: Sendable {
     /// What the walk meets; bytes are the record whole, valid while the event is taken.
     enum Event {
         case header(UnsafeRawBufferPointer)
@@ -42,12 +44,24 @@ struct RecordWalk {
     private var lastChannel: UInt16?
     private var orphanCount = 0
     private var unknownCount = 0
+    /// Behind the last record of the data, and in which file.
+    private var dataOffset = 0
+    private var file: FileNumber?
 
-    /// Walks over the file.
+    /// Walks over the file, or over what is new in it.
+    ///
+    /// - Returns: False where it is not the file of the last time, or shorter: nothing was read.
     mutating func run(
         path: String, _ take: (borrowing Event) throws(HistoryError) -> Void
-    ) throws(HistoryError) {
-        var scanner = try RecordScanner(path: path)
+    ) throws(HistoryError) -> Bool {
+        var scanner = try RecordScanner(path: path, from: dataOffset)
+        let found = try scanner.file()
+        guard file == nil || file == found, try scanner.reachesStart() else { return false }
+        file = found
+        isInSummary = false
+        declaredCount = nil
+        summary = Checksum()
+        notes = []
         walk: while true {
             switch try scanner.next() {
             case .end: break walk
@@ -68,10 +82,13 @@ struct RecordWalk {
                 } else if try !takeData(opcode, whole, body, offset: offset, take) {
                     notes.append("the record at byte \(offset) is malformed")
                     break walk
+                } else if !isInSummary {
+                    dataOffset = scanner.offset
                 }
             }
         }
         conclude()
+        return true
     }
 
     /// One record of the data section; false when it makes no sense.

@@ -1,6 +1,7 @@
 internal import Analysis
 internal import JSON
 internal import Recording
+internal import Synchronization
 internal import Threads
 internal import Topologies
 internal import Wire
@@ -13,21 +14,20 @@ struct Evidence: Sendable {
     ///
     /// Damage is a note in the history; a file that cannot be opened at all is an error, never a
     /// reason to judge without it.
-    static func read(_ directory: RunDirectory) async throws -> Evidence {
+    static func read(
+        _ directory: RunDirectory, following followed: FollowedHistories = FollowedHistories()
+    ) async throws -> Evidence {
         try await onDedicatedThread(named: "evidence") {
-            var histories: [History] = []
-            for path in try directory.histories() {
-                histories.append(try HistoryReader.read(path: path))
-            }
-            return Evidence(histories: histories)
+            try followed.read(directory)
         }
     }
 
     /// Reads and checks, off the pool and off the mesh's actor: both take their time.
     static func check(
-        _ directory: RunDirectory, in scope: DeliveryScope
+        _ directory: RunDirectory, in scope: DeliveryScope,
+        following followed: FollowedHistories = FollowedHistories()
     ) async throws -> (evidence: Evidence, report: DeliveryReport) {
-        let evidence = try await read(directory)
+        let evidence = try await read(directory, following: followed)
         let report = try await onDedicatedThread(named: "check") {
             Delivery.check(evidence.histories, in: scope)
         }
@@ -48,26 +48,29 @@ struct Evidence: Sendable {
         over transport: String, through agent: String, within window: ClosedRange<UInt64>
     ) -> Int {
         histories.reduce(0) { count, history in
-            count
-                + history.records.count { record in
-                    record.lane == .primary && record.transport == transport
-                        && window.contains(record.sent)
-                        && (record.agent == agent
-                            || record.direction == .sent && record.identity.flow.source == agent
-                            || record.direction == .delivered
-                                && record.identity.flow.destination == .agent(agent))
-                }
+            let counts = history.records.kinds.map { kind in
+                kind.lane == .primary && kind.transport == transport
+                    && (kind.agent == agent
+                        || kind.direction == .sent && kind.flow.source == agent
+                        || kind.direction == .delivered
+                            && kind.flow.destination == .agent(agent))
+            }
+            var count = count
+            history.records.forEachEntry { _, entry in
+                if counts[entry.kind], window.contains(entry.sent) { count += 1 }
+            }
+            return count
         }
     }
 
     /// The types of the messages to an agent, as they were sent, or as they were delivered.
     func types(for agent: String, _ direction: Direction) -> Set<String> {
         var types: Set<String> = []
-        for record in histories.lazy.flatMap(\.records)
-        where record.lane == .primary && record.direction == direction
-            && record.identity.flow.destination == .agent(agent)
+        for kind in histories.lazy.flatMap(\.records.kinds)
+        where kind.lane == .primary && kind.direction == direction
+            && kind.flow.destination == .agent(agent)
         {
-            types.insert(record.type)
+            types.insert(kind.type)
         }
         return types
     }
@@ -86,6 +89,24 @@ struct Evidence: Sendable {
             }
         }
         return primary.subtracting(shadow).sorted()
+    }
+}
+
+/// The histories of a mesh as far as they were read, so that each look reads only what is new.
+final class FollowedHistories: Sendable {
+    private let followers = Mutex<[String: HistoryFollower]>([:])
+
+    func read(_ directory: RunDirectory) throws -> Evidence {
+        let paths = try directory.histories()
+        return try followers.withLock { followers in
+            var histories: [History] = []
+            for path in paths {
+                var follower = followers.removeValue(forKey: path) ?? HistoryFollower(path: path)
+                histories.append(try follower.read())
+                followers[path] = follower
+            }
+            return Evidence(histories: histories)
+        }
     }
 }
 
@@ -111,7 +132,8 @@ extension Mesh {
             var scope = scope
             scope.window = start...(end ?? context.clock.now)
             scope.isWatching = isWatching
-            let (evidence, report) = try await Evidence.check(place.directory, in: scope)
+            let (evidence, report) = try await Evidence.check(
+                place.directory, in: scope, following: followed)
             // A content in shared memory is read after its descriptor was delivered.
             let isDone = report.counts.deviations.lost == 0 && report.unread == 0
             if isDone || Task.isCancelled { return (evidence, report) }

@@ -213,7 +213,7 @@ extension Mesh {
         guard !agents.isEmpty else { return }
         let evidence: Evidence
         do {
-            evidence = try await Evidence.read(place.directory)
+            evidence = try await Evidence.read(place.directory, following: followed)
         } catch {
             return doubts.append("what the moved programs were handed could not be read: \(error)")
         }

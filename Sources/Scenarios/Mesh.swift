@@ -23,6 +23,8 @@ package actor Mesh {
     package nonisolated let control: ControlServer
     /// What is known of its parts.
     package nonisolated let book = MeshBook()
+    /// Its histories as far as they were read.
+    nonisolated let followed = FollowedHistories()
     var servers: [String: NATSServerProcess] = [:]
     /// TCP ports that the mesh listened on, for the certificate that they are free again.
     package private(set) var ports: Set<UInt16> = []

@@ -33,7 +33,8 @@ extension Rehearsal {
     /// What has no shadow copy was not compared, and would not go over NATS either.
     private func expectShadows(since started: UInt64) async throws {
         let mesh = try await runningMesh().mesh
-        let evidence = try await Evidence.read(mesh.place.directory)
+        let evidence = try await Evidence.read(
+            mesh.place.directory, following: mesh.followed)
         let missing = evidence.unshadowed(
             by: Set(mesh.topology.agents.filter(\.keepsHistory).map(\.name)),
             within: started...context.clock.now)

@@ -103,7 +103,8 @@ extension Rehearsal {
         var verdicts: [StepVerdict] = []
         var reports = twins
         if let mesh {
-            let (_, report) = try await Evidence.check(mesh.place.directory, in: await scope())
+            let (_, report) = try await Evidence.check(
+                mesh.place.directory, in: await scope(), following: mesh.followed)
             reports.append(report)
             verdict.faults = await faults?.reports(touched: report.touched) ?? []
             verdicts.append(

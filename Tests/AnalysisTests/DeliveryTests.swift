@@ -156,9 +156,9 @@ private let topic = SyntheticMesh.topic
     func restartedReceiver() {
         var mesh = SyntheticMesh()
         let records = mesh.histories["beta"]?.records ?? []
-        mesh.histories["beta"]?.records = Array(records.prefix(200))
+        mesh.histories["beta"]?.records = HistoryRecords(records.prefix(200))
         var second = History(process: "beta")
-        second.records = Array(records.dropFirst(200))
+        second.records = HistoryRecords(records.dropFirst(200))
         #expect(Delivery.check(mesh.all + [second]).counts.deviations.total == 0)
         // And a copy in both incarnations is a repeat.
         second.records.insert(records[199], at: 0)
