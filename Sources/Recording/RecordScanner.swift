@@ -37,6 +37,7 @@ struct RecordScanner: ~Copyable {
     /// - Parameters:
     ///   - path: The file.
     ///   - offset: Where a record starts, or 0 for the file's start.
+    /// - Throws: `HistoryError` when the file cannot be opened.
     init(path: String, from offset: Int = 0) throws(HistoryError) {
         open = try OpenFile(path, O_RDONLY, attempt: .read)
         self.offset = offset
