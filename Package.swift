@@ -31,6 +31,8 @@ func tests(
 }
 
 let collections: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let histogram: Target.Dependency = .product(
+    name: "Histogram", package: "hdrhistogram-swift")
 let argumentParser: Target.Dependency = .product(
     name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -48,6 +50,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: [
         // C seams
@@ -113,7 +116,11 @@ let package = Package(
             name: "synmesh-reference", path: "Benchmarks/reference",
             linkerSettings: [.linkedLibrary("zmq"), .linkedLibrary("nats")]),
         module(
-            "Benchmarking", ["JSON", "Scenarios", "Supervision", "Threads", "Topologies"]),
+            "Benchmarking",
+            [
+                "JSON", "NATS", "Scenarios", "Supervision", "Threads", "Topologies", "ZeroMQ",
+                histogram,
+            ]),
 
         // Faces
         module("Reporting", ["Analysis", "JSON", "Wire"]),
@@ -135,7 +142,10 @@ let package = Package(
         module("Reconstruction", ["PointClouds", "JSON"]),
         program(
             "synmesh-probe",
-            ["AgentRuntime", "Messaging", "Recording", "Threads", "Wire", "JSON", "ZeroMQ"],
+            [
+                "AgentRuntime", "Messaging", "Recording", "Threads", "Wire", "JSON", "ZeroMQ",
+                histogram,
+            ],
             path: "agents/probe"),
         program(
             "synmesh-photogrammetry",
@@ -190,6 +200,7 @@ let package = Package(
             ]),
         tests("PointClouds", ["JSON"], exclude: ["plyfile_report.py"]),
         tests("Game24", ["JSON"]),
+        tests("Benchmarking", ["JSON"], exclude: ["statistics_by_scipy.py"]),
         tests("Reconstruction", ["JSON", "PointClouds"]),
         .testTarget(
             name: "EndToEndTests",

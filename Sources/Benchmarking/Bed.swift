@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Glibc
 internal import JSON
 internal import Scenarios
 internal import Supervision
@@ -9,9 +10,19 @@ internal import Topologies
 struct Bed: Sendable {
     let options: Bench.Options
     let guardian: Guardian
+    /// Whether the suite itself was asked for, and so all of its metrics.
+    var wantsAll = true
+    /// When a suite that is to be quick makes no further rounds.
+    var deadline: ContinuousClock.Instant?
 
-    /// How often each measurement is made.
-    var rounds: Int { options.isQuick ? 3 : 7 }
+    /// How often each measurement is made, at most.
+    var rounds: Int { options.runs ?? (options.isQuick ? 3 : 7) }
+
+    /// Whether a metric was asked for: what nobody wants need not be measured.
+    func wants(_ metric: String) -> Bool { wantsAll || options.wants(metric) }
+
+    /// Whether the time of a suite that is to be quick is used up.
+    var isLate: Bool { deadline.map { $0 < .now } ?? false }
 
     /// A size, smaller where it is to be quick.
     func scaled(_ count: Int) -> Int { options.isQuick ? max(1, count / 5) : count }
@@ -49,26 +60,51 @@ struct Bed: Sendable {
     /// - Returns: What it printed: one line of JSON.
     func reference(_ role: String, _ words: [String: String]) async throws -> Value {
         let program = try Self.program("synmesh-reference")
-        return try await onDedicatedThread(named: role) {
-            let process = Foundation.Process()
-            process.executableURL = URL(filePath: program)
-            process.arguments =
-                [role] + words.sorted { $0.key < $1.key }.flatMap { ["--\($0)", $1] }
-            process.standardInput = FileHandle.nullDevice
-            let (output, errors) = (Pipe(), Pipe())
-            process.standardOutput = output
-            process.standardError = errors
-            try process.run()
-            let text = output.fileHandleForReading.readDataToEndOfFile()
-            process.waitUntilExit()
-            guard process.terminationStatus == 0, let value = try? Value(parsing: Array(text))
-            else {
-                let said = errors.fileHandleForReading.readDataToEndOfFile()
-                throw Bench.Failure(
-                    "the reference program \(role) failed: \(String(decoding: said, as: UTF8.self))"
-                )
+        let arguments = [role] + words.sorted { $0.key < $1.key }.flatMap { ["--\($0)", $1] }
+        return try await run(program, arguments)
+    }
+
+    /// Runs two clients of the SDK, one of which sends what the other receives.
+    ///
+    /// - Parameters:
+    ///   - role: `throughput` or `latency`.
+    ///   - words: The options of `synmesh-probe`.
+    /// - Returns: What it printed, with the names that the reference prints.
+    /// - Throws: `Bench.Failure` where it failed.
+    func probe(_ role: String, _ words: [String: String]) async throws -> Value {
+        let program = try Self.program("synmesh-probe")
+        let arguments = [role] + words.sorted { $0.key < $1.key }.flatMap { ["--\($0)", $1] }
+        return try await run(program, arguments)
+    }
+
+    /// Runs a program that prints one line of JSON; one that is not wanted any more is ended.
+    private func run(_ program: String, _ arguments: [String]) async throws -> Value {
+        let process = Foundation.Process()
+        process.executableURL = URL(filePath: program)
+        process.arguments = arguments
+        process.standardInput = FileHandle.nullDevice
+        let (output, errors) = (Pipe(), Pipe())
+        process.standardOutput = output
+        process.standardError = errors
+        try process.run()
+        let running = process.processIdentifier
+        let name = arguments.first ?? program
+        return try await withTaskCancellationHandler {
+            try await onDedicatedThread(named: String(name.prefix(15))) {
+                let text = output.fileHandleForReading.readDataToEndOfFile()
+                process.waitUntilExit()
+                guard process.terminationStatus == 0, let value = try? Value(parsing: Array(text))
+                else {
+                    let said = errors.fileHandleForReading.readDataToEndOfFile() + text
+                    throw Bench.Failure(
+                        "'\(name)' of \(URL(filePath: program).lastPathComponent) failed: "
+                            + String(decoding: said, as: UTF8.self))
+                }
+                return value
             }
-            return value
+        } onCancel: {
+            // It has not been waited for, or is gone already; its number is not given anew so soon.
+            kill(running, SIGTERM)
         }
     }
 
@@ -117,7 +153,7 @@ struct Bed: Sendable {
         _ sides: [Side], _ measure: (Side) async throws -> Sample
     ) async throws -> [[Sample]] {
         var samples: [[Sample]] = sides.map { _ in [] }
-        for round in 0..<rounds {
+        for round in 0..<rounds where round == 0 || !isLate {
             let order = round.isMultiple(of: 2) ? Array(sides.indices) : sides.indices.reversed()
             for side in order {
                 try Task.checkCancellation()
@@ -138,7 +174,8 @@ struct Bed: Sendable {
     private static func program(_ name: String) throws -> String {
         let path = Machine.programsFolder + "/" + name
         guard FileManager.default.isExecutableFile(atPath: path) else {
-            throw Bench.Failure("\(path) is missing: build it with 'make build'")
+            throw Bench.Failure(
+                "\(path) is missing: build it with 'make build' (swift build -c release)")
         }
         return path
     }

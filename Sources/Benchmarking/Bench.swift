@@ -13,6 +13,8 @@ public struct Bench: Sendable {
         public var only: [String] = []
         /// Fewer and smaller runs: an impression within a minute.
         public var isQuick = false
+        /// How often each measurement is made; nil is 7 times, or up to 3 where it is quick.
+        public var runs: Int?
         /// The folder for logs.
         public var logs = "logs"
         /// Told what happens, a line at a time.
@@ -20,6 +22,9 @@ public struct Bench: Sendable {
 
         /// The defaults.
         public init() {}
+
+        /// Whether something of this name was asked for.
+        func wants(_ name: String) -> Bool { only.isEmpty || only.contains { name.contains($0) } }
     }
 
     /// Why a measurement could not be made.
@@ -28,6 +33,14 @@ public struct Bench: Sendable {
         public let description: String
 
         init(_ description: String) { self.description = description }
+    }
+
+    /// What was measured, and what could not be.
+    public struct Outcome: Sendable {
+        /// In the order of the table.
+        public var rows: [Row] = []
+        /// One line for each suite that failed.
+        public var failures: [String] = []
     }
 
     let options: Options
@@ -42,26 +55,58 @@ public struct Bench: Sendable {
     /// What there is to measure, in the order in which it is.
     static let suites: [any Suite] = [BranchProxySuite(), TopicProxySuite()]
 
-    /// Measures everything that was asked for.
-    ///
-    /// - Returns: The rows, in the order of the table.
-    /// - Throws: `Failure`, or what the mesh throws where it cannot be started.
-    public func run() async throws -> [Row] {
-        var rows: [Row] = []
-        for suite in Self.suites where isWanted(suite) {
-            options.progress("bench: \(suite.name)")
-            rows += try await suite.measure(Bed(options: options, guardian: guardian))
-        }
-        guard !rows.isEmpty else {
-            let names = Self.suites.map(\.name).joined(separator: ", ")
-            throw Failure(
-                "nothing is called \(options.only.joined(separator: ", ")); there are: \(names)")
-        }
-        return rows
+    /// How long all suites together may take where it is to be quick: what starts late is shorter.
+    static let quickTotal: Duration = .seconds(52)
+
+    /// Whether this program was built without optimisation: its figures say nothing.
+    public static var isDebugBuild: Bool {
+        #if DEBUG
+            true
+        #else
+            false
+        #endif
     }
 
-    private func isWanted(_ suite: any Suite) -> Bool {
-        options.only.isEmpty || options.only.contains { suite.name.contains($0) }
+    /// What there is to measure: each suite with its metrics and what they mean.
+    public static var catalogue: [(suite: String, metrics: [Metric])] {
+        suites.map { ($0.name, $0.metrics) }
+    }
+
+    /// Measures everything that was asked for.
+    ///
+    /// A suite that fails does not take the others along.
+    ///
+    /// - Returns: What was measured.
+    /// - Throws: `Failure` where nothing is called what was asked for; `CancellationError`.
+    public func run() async throws -> Outcome {
+        let wanted = Self.suites.filter { suite in
+            options.wants(suite.name) || suite.metrics.contains { options.wants($0.name) }
+        }
+        guard !wanted.isEmpty else {
+            let names = Self.suites.map(\.name).joined(separator: ", ")
+            throw Failure(
+                "nothing is called \(options.only.joined(separator: ", ")); the suites are: "
+                    + "\(names); 'synmesh bench --list' has the metrics")
+        }
+        var outcome = Outcome()
+        let clock = ContinuousClock()
+        let end = clock.now + Self.quickTotal
+        for (index, suite) in wanted.enumerated() {
+            options.progress("bench: \(suite.name)")
+            // What one suite leaves of its share, the later ones have.
+            let share = (end - clock.now) / (wanted.count - index)
+            let bed = Bed(
+                options: options, guardian: guardian, wantsAll: options.wants(suite.name),
+                deadline: options.isQuick ? clock.now + share : nil)
+            do {
+                outcome.rows += try await suite.measure(bed).filter { bed.wants($0.metric) }
+            } catch {
+                try Task.checkCancellation()
+                outcome.failures.append("\(suite.name): \(error)")
+                options.progress("bench: \(suite.name) failed: \(error)")
+            }
+        }
+        return outcome
     }
 }
 
@@ -70,6 +115,27 @@ protocol Suite: Sendable {
     /// What `--only` names it by.
     var name: String { get }
 
-    /// Measures.
+    /// What it measures, in the order of its rows.
+    var metrics: [Metric] { get }
+
+    /// Measures; what the bed does not want may be left out.
     func measure(_ bed: Bed) async throws -> [Row]
+}
+
+extension Suite {
+    /// A suite that does not say is found by its own name only.
+    var metrics: [Metric] { [] }
+}
+
+/// What a row is about.
+public struct Metric: Sendable, Hashable {
+    /// As the row has it.
+    public let name: String
+    /// What is measured, and what the reference does.
+    public let meaning: String
+
+    init(_ name: String, _ meaning: String) {
+        self.name = name
+        self.meaning = meaning
+    }
 }

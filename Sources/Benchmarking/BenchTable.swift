@@ -8,13 +8,18 @@ public struct BenchTable: Sendable {
     /// The table, a line a row; the spread is half of least to greatest, in percent of the median.
     public var text: String {
         let header = ["metric", "unit", "ours", "+-", "reference", "ratio", "target", "met"]
-        let cells = [header] + rows.map(cells)
-        let widths = header.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
+        return Self.aligned([header] + rows.map(cells), textColumns: [0, 1, 6, 7])
+    }
+
+    /// Lines of cells under each other; numbers stand to the right.
+    static func aligned(_ cells: [[String]], textColumns: Set<Int>) -> String {
+        let columns = cells.first?.indices ?? 0..<0
+        let widths = columns.map { column in cells.map { $0[column].count }.max() ?? 0 }
         return cells.map { row in
             row.indices.map { column in
                 let padding = String(repeating: " ", count: widths[column] - row[column].count)
-                let isText = column < 2 || column > 5
-                return isText ? row[column] + padding : padding + row[column]
+                return textColumns.contains(column)
+                    ? row[column] + padding : padding + row[column]
             }.joined(separator: "  ").trimmingEnd()
         }.joined(separator: "\n")
     }
@@ -35,5 +40,29 @@ extension String {
         var text = self
         while text.hasSuffix(" ") { text.removeLast() }
         return text
+    }
+}
+
+/// What there is to measure, as a person reads it.
+public enum BenchCatalogue {
+    /// Each suite, and below it its metrics with what they mean.
+    public static var text: String {
+        Bench.catalogue.map { suite, metrics in
+            ([suite] + metrics.map { "  \($0.name)\n\(wrapped($0.meaning))" }).joined(
+                separator: "\n")
+        }.joined(separator: "\n\n")
+    }
+
+    /// Lines of at most 92 characters, indented.
+    private static func wrapped(_ text: String) -> String {
+        var lines: [String] = []
+        for word in text.split(separator: " ") {
+            if let last = lines.last, last.count + word.count < 92 {
+                lines[lines.count - 1] = last + " " + word
+            } else {
+                lines.append("      " + word)
+            }
+        }
+        return lines.joined(separator: "\n")
     }
 }

@@ -4,6 +4,27 @@ internal import Scenarios
 /// A branch proxy against a C proxy that does the same: count routes, never wait for one.
 struct BranchProxySuite: Suite {
     let name = "branch-proxy"
+    let metrics = [
+        Metric(
+            "branch proxy: throughput, 256 B",
+            "one pair of C clients as fast as there is room, through our proxy (statistics and "
+                + "default limits on) and through a ROUTER loop in C that waits for slow receivers"),
+        Metric("branch proxy: lost", "messages of all rounds of ours that did not arrive"),
+        Metric(
+            "branch proxy: one way, p50",
+            "5,000 a second by one pair, from the time of the schedule to the receiver"),
+        Metric("branch proxy: one way, p99", "of the same messages"),
+        Metric(
+            "branch proxy: seven beside a stalled one",
+            "rate of seven pairs while an eighth receiver does not read for 2 s; the reference is "
+                + "our own proxy while it does"),
+        Metric(
+            "branch proxy: lost beside a stalled one",
+            "messages of all eight that did not arrive in the end"),
+        Metric(
+            "branch proxy: resident at saturation",
+            "greatest resident size of our proxy after all of these"),
+    ]
 
     private static let pairs = 8
     private static var topology: String {
@@ -99,6 +120,16 @@ struct BranchProxySuite: Suite {
 /// A topic proxy against libzmq's own, both so that nothing is dropped.
 struct TopicProxySuite: Suite {
     let name = "topic-proxy"
+    let metrics = [
+        Metric(
+            "topic proxy: deliveries, 1 subscriber",
+            "one C publisher as fast as there is room; the reference is libzmq's own zmq_proxy "
+                + "with XPUB_NODROP"),
+        Metric(
+            "topic proxy: lost, 1 subscriber", "deliveries of all rounds of ours that are missing"),
+        Metric("topic proxy: deliveries, 8 subscribers", "the same to eight"),
+        Metric("topic proxy: lost, 8 subscribers", "deliveries to all eight that are missing"),
+    ]
 
     private static let topology = """
         synmesh: 1

@@ -1,5 +1,3 @@
-public import JSON
-
 /// One line of the table: what was measured, against what, and whether that is good enough.
 public struct Row: Sendable {
     /// What a row must reach.
@@ -58,23 +56,6 @@ public struct Row: Sendable {
         case .atMost(let bound): return median <= bound
         case .none: return nil
         }
-    }
-
-    /// The row as `bench --json` has it.
-    public var json: Value {
-        [
-            "metric": .string(metric),
-            "unit": .string(unit),
-            "ours": .double(Statistics.median(ours)),
-            "reference": reference.isEmpty ? .null : .double(Statistics.median(reference)),
-            "ratio": ratio.map(Value.double) ?? .null,
-            "target": .string(target.description),
-            "met": met.map(Value.bool) ?? .null,
-            "runs": [
-                "ours": .array(ours.map(Value.double)),
-                "reference": .array(reference.map(Value.double)),
-            ],
-        ]
     }
 }
 
