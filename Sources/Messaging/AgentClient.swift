@@ -180,7 +180,8 @@ public final class AgentClient {
 
     func post(
         to destination: Address, _ type: String, _ content: [UInt8],
-        _ encoding: Envelope.ContentEncoding, _ cause: Identity?, _ patience: Duration?
+        _ encoding: Envelope.ContentEncoding, _ cause: Identity?, _ patience: Duration?,
+        keeping owner: (any ContentOwner)? = nil
     ) throws(MessagingError) -> Identity {
         let isLegal =
             switch destination {
@@ -195,11 +196,12 @@ public final class AgentClient {
             throw MessagingError(.send(destination, type: type), .closed)
         }
         let sequence = (sequences[destination] ?? 0) + 1
-        let envelope = Envelope(
+        var envelope = Envelope(
             identity: Identity(
                 flow: Flow(source: name, destination: destination), incarnation: incarnation,
                 sequence: sequence),
             type: type, sent: clock.now, cause: cause, contentEncoding: encoding, content: content)
+        if let owner { envelope.keep(owner) }
         if let reason = transport.refusal(of: envelope) {
             throw try refuse(destination, type, reason)
         }

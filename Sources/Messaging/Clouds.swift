@@ -164,7 +164,8 @@ extension AgentClient {
     /// Sends one content to each destination; where one fails, the others are still sent to.
     func postCloud(
         to destinations: [Address], _ type: String, _ content: [UInt8],
-        _ encoding: Envelope.ContentEncoding, _ cause: Identity?, _ patience: Duration?
+        _ encoding: Envelope.ContentEncoding, _ cause: Identity?, _ patience: Duration?,
+        keeping owner: (any ContentOwner)? = nil
     ) throws(MessagingError) -> (sending: CloudSending, unsent: [Address]) {
         var patience = patience
         var sending = CloudSending()
@@ -172,7 +173,8 @@ extension AgentClient {
         for destination in destinations {
             do throws(MessagingError) {
                 sending.identities.append(
-                    try post(to: destination, type, content, encoding, cause, patience))
+                    try post(
+                        to: destination, type, content, encoding, cause, patience, keeping: owner))
             } catch {
                 if error.isFatal { throw error }
                 // One wait is enough: the way is the same for all of them, or nearly.

@@ -159,9 +159,9 @@ extension AgentClient {
         patience: Duration? = nil
     ) throws(MessagingError) -> CloudSending {
         guard let shared = cloud as? SharedCloud else {
-            let content = cloud.withBytes { [UInt8]($0) }
             return try postCloud(
-                to: destinations, PointCloudType.direct, content, .binary, cause, patience
+                to: destinations, PointCloudType.direct, [], .binary, cause, patience,
+                keeping: (cloud as? DirectCloud)?.owner
             ).sending
         }
         let attempt = MessagingError.Attempt.sendCloud(

@@ -74,7 +74,8 @@ public final class SeedTransport: AgentTransport {
         self.clock = clock
         topics = TopicLane(
             agent: configuration.agent, incarnation: configuration.incarnation,
-            proxies: configuration.topicProxies, clock: clock, in: context)
+            proxies: configuration.topicProxies, keepFrom: InPlace.threshold, clock: clock,
+            in: context)
         var early: Deque<[[UInt8]]> = []
         dealer = try Self.seat(configuration, clock, context, &early)
         self.early = early
@@ -161,8 +162,8 @@ public final class SeedTransport: AgentTransport {
                     if let inbound = decode(frames) { return inbound }
                 }
             } else {
-                while let frames = try topics.frames(from: source - 1) {
-                    if let inbound = try topics.decode(frames, from: source - 1) { return inbound }
+                while try topics.receive(from: source - 1) {
+                    if let inbound = try topics.decode(from: source - 1) { return inbound }
                 }
             }
         }

@@ -11,11 +11,14 @@ final class TopicLane {
     private let agent: String
     private let incarnation: UInt32
     private let proxies: [TopicProxyEndpoints]
+    private let keepFrom: Int
     private let clock: RunClock
     private let context: Context
     private var publishers: [String: TopicPublisher] = [:]
     private var subscribers: [(proxy: String, socket: TopicSubscriber)] = []
     private var tickets: UInt64 = 0
+    /// What is received, in libzmq's own buffers.
+    private var incoming = MultipartMessage()
     /// Which proxies have not confirmed a ticket yet.
     private var unconfirmed: [UInt64: Set<String>] = [:]
     /// Topics that were unsubscribed from, by the tickets that end them: until the proxy answers,
@@ -23,12 +26,13 @@ final class TopicLane {
     private var leaving: [UInt64: String] = [:]
 
     init(
-        agent: String, incarnation: UInt32, proxies: [TopicProxyEndpoints], clock: RunClock,
-        in context: Context
+        agent: String, incarnation: UInt32, proxies: [TopicProxyEndpoints], keepFrom: Int,
+        clock: RunClock, in context: Context
     ) {
         self.agent = agent
         self.incarnation = incarnation
         self.proxies = proxies
+        self.keepFrom = keepFrom
         self.clock = clock
         self.context = context
     }
@@ -60,7 +64,7 @@ final class TopicLane {
             throw MessagingError(attempt, .noTopicProxy)
         }
         return try zeroMQ(attempt) { () throws(ZeroMQError) in
-            try publisher(of: proxy).send(topic, envelope.header, envelope.content)
+            try publisher(of: proxy).send(envelope, on: topic, keepingFrom: keepFrom)
         }
     }
 
@@ -71,20 +75,20 @@ final class TopicLane {
         return publisher
     }
 
-    /// The next message of one of the proxies, or nil.
-    func frames(from index: Int) throws(MessagingError) -> [[UInt8]]? {
+    /// Receives the next message of one of the proxies, for `decode`; false where there is none.
+    func receive(from index: Int) throws(MessagingError) -> Bool {
         try zeroMQ(.receive) { () throws(ZeroMQError) in
-            try subscribers[index].socket.receive()
+            try subscribers[index].socket.receive(into: &incoming)
         }
     }
 
-    /// What a topic proxy said; nil where it is for the lane alone.
-    func decode(_ frames: [[UInt8]], from index: Int) throws(MessagingError) -> Inbound? {
+    /// What a topic proxy said in the message received last; nil where it is for the lane alone.
+    func decode(from index: Int) throws(MessagingError) -> Inbound? {
         let (proxy, socket) = subscribers[index]
-        guard frames.count == 3 else {
-            return .malformed("a topic proxy sent \(frames.count) frames")
+        guard incoming.frameCount == 3 else {
+            return .malformed("a topic proxy sent \(incoming.frameCount) frames")
         }
-        let topic = String(decoding: frames[0], as: UTF8.self)
+        let topic = incoming.withFrame(0) { String(decoding: $0, as: UTF8.self) }
         if let ticket = ticket(ofConfirmation: topic) {
             // A second answer to the same question finds it answered.
             guard unconfirmed[ticket]?.remove(proxy) != nil else { return nil }
@@ -103,7 +107,7 @@ final class TopicLane {
         }
         let envelope: Envelope
         do throws(WireError) {
-            envelope = try Envelope(header: frames[1], content: frames[2])
+            envelope = try incoming.takeEnvelope(at: 1, keepingFrom: keepFrom)
         } catch {
             return .malformed("from topic proxy '\(proxy)': \(error)")
         }

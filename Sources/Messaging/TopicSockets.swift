@@ -72,10 +72,12 @@ final class TopicPublisher {
     }
 
     /// False where there is no room, no proxy, or nobody behind it who wants the topic.
-    func send(_ topic: String, _ header: [UInt8], _ content: [UInt8]) throws(ZeroMQError) -> Bool {
+    func send(
+        _ envelope: Envelope, on topic: String, keepingFrom keepFrom: Int
+    ) throws(ZeroMQError) -> Bool {
         try hear()
         guard wanted.contains(where: { topic.utf8.starts(with: $0) }) else { return false }
-        return try socket.send([Array(topic.utf8), header, content]) == .sent
+        return try socket.send([Array(topic.utf8)], envelope, keepingFrom: keepFrom)
     }
 }
 
@@ -125,7 +127,9 @@ final class TopicSubscriber {
         try socket.unsubscribe(from: Array(topic.utf8))
     }
 
-    func receive() throws(ZeroMQError) -> [[UInt8]]? { try socket.receive() }
+    func receive(into message: inout MultipartMessage) throws(ZeroMQError) -> Bool {
+        try socket.receive(into: &message)
+    }
 
     var pollItem: PollItem { socket.pollItem() }
 }

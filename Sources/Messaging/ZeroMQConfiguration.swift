@@ -11,6 +11,9 @@ extension ZeroMQTransport {
         public var topicProxies: [TopicProxyEndpoints]
         /// Envelopes that the branch may send before it hears that some were consumed.
         public var window = 1_000
+        /// Contents of at least this many bytes are received where libzmq has them, and sent from
+        /// where they are; shorter ones are copied, which is quicker.
+        public var keepFrom = InPlace.threshold
         /// The longest that the branch may take to answer.
         public var attachTimeout: Duration = .seconds(5)
 

@@ -12,6 +12,8 @@ public final class ZeroMQTransport: AgentTransport {
     private let clock: RunClock
     private var dealer: Socket
     private let topics: TopicLane
+    /// What is received, in libzmq's own buffers.
+    private var incoming = MultipartMessage()
     /// What came while the branch's answer was waited for.
     private var early: Deque<Inbound> = []
     /// Where the next look begins, so that no way in starves the others.
@@ -49,7 +51,8 @@ public final class ZeroMQTransport: AgentTransport {
         self.clock = clock
         topics = TopicLane(
             agent: configuration.agent, incarnation: configuration.incarnation,
-            proxies: configuration.topicProxies, clock: clock, in: context)
+            proxies: configuration.topicProxies, keepFrom: configuration.keepFrom, clock: clock,
+            in: context)
         let attempt = MessagingError.Attempt.attach(configuration.branch)
         do throws(ZeroMQError) {
             var options = SocketOptions(routingID: configuration.agent, linger: .seconds(1))
@@ -79,8 +82,8 @@ public final class ZeroMQTransport: AgentTransport {
                 var items = [dealer.pollItem()]
                 _ = try poll(&items, timeout: .nanoseconds(Int64(min(end, again) - now)))
             }
-            while let frames = try dealerFrames() {
-                if let inbound = decode(frames) { early.append(inbound) }
+            while try receiveFromBranch() {
+                if let inbound = decode() { early.append(inbound) }
             }
         }
         guard !isUnknown else { throw MessagingError(attempt, .notRegistered) }
@@ -136,7 +139,7 @@ public final class ZeroMQTransport: AgentTransport {
         case .agent(let name):
             let attempt = MessagingError.Attempt.send(envelope.destination, type: envelope.type)
             return try zeroMQ(attempt) { () throws(ZeroMQError) in
-                try dealer.send([Array(name.utf8), envelope.header, envelope.content]) == .sent
+                try dealer.send([Array(name.utf8)], envelope, keepingFrom: configuration.keepFrom)
             }
         case .topic(let topic): return try topics.send(envelope, on: topic)
         }
@@ -149,10 +152,9 @@ public final class ZeroMQTransport: AgentTransport {
         for _ in 0..<sources {
             let source = turn % sources
             turn = source + 1
-            while let frames = try frames(from: source) {
+            while try receive(from: source) {
                 let inbound =
-                    source == Self.dealerSource
-                    ? decode(frames) : try topics.decode(frames, from: source - 1)
+                    source == Self.dealerSource ? decode() : try topics.decode(from: source - 1)
                 if let inbound { return inbound }
             }
         }
@@ -161,22 +163,23 @@ public final class ZeroMQTransport: AgentTransport {
         return nil
     }
 
-    private func frames(from source: Int) throws(MessagingError) -> [[UInt8]]? {
-        source == Self.dealerSource ? try dealerFrames() : try topics.frames(from: source - 1)
+    private func receive(from source: Int) throws(MessagingError) -> Bool {
+        source == Self.dealerSource
+            ? try receiveFromBranch() : try topics.receive(from: source - 1)
     }
 
-    private func dealerFrames() throws(MessagingError) -> [[UInt8]]? {
-        try zeroMQ(.receive) { () throws(ZeroMQError) in try dealer.receive() }
+    private func receiveFromBranch() throws(MessagingError) -> Bool {
+        try zeroMQ(.receive) { () throws(ZeroMQError) in try dealer.receive(into: &incoming) }
     }
 
     /// What the branch said; nil where it is for this transport alone.
-    private func decode(_ frames: [[UInt8]]) -> Inbound? {
-        guard frames.count == 2 else {
-            return .malformed("the branch sent \(frames.count) frames")
+    private func decode() -> Inbound? {
+        guard incoming.frameCount == 2 else {
+            return .malformed("the branch sent \(incoming.frameCount) frames")
         }
         let envelope: Envelope
         do throws(WireError) {
-            envelope = try Envelope(header: frames[0], content: frames[1])
+            envelope = try incoming.takeEnvelope(at: 0, keepingFrom: configuration.keepFrom)
         } catch {
             return .malformed("from the branch: \(error)")
         }

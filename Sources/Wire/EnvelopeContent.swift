@@ -99,6 +99,9 @@ extension Envelope {
         try withContent { bytes throws(Failure) in try body(bytes.bytes) }
     }
 
+    /// Replaces the content by one that stays where its owner keeps it.
+    public mutating func keep(_ owner: any ContentOwner) { storage = .owned(owner) }
+
     /// Somebody who keeps the content where it is, without a copy.
     public var contentOwner: any ContentOwner {
         switch storage {

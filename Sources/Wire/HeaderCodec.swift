@@ -81,7 +81,28 @@ extension Envelope {
     public init(
         header: some RandomAccessCollection<UInt8>, content: [UInt8]
     ) throws(WireError) {
-        var reader = HeaderReader(bytes: Array(header))
+        let bytes = Array(header)
+        self = try bytes.withUnsafeBufferPointer { bytes throws(WireError) in
+            try Envelope(header: UnsafeRawBufferPointer(bytes))
+        }
+        self.content = content
+    }
+
+    /// Reads a header and joins it with a content that stays where its owner keeps it.
+    ///
+    /// - Throws: `WireError`; no input makes it crash.
+    public init(
+        header: UnsafeRawBufferPointer, keeping owner: any ContentOwner
+    ) throws(WireError) {
+        try self.init(header: header)
+        storage = .owned(owner)
+    }
+
+    /// Reads a header; the content is empty.
+    ///
+    /// - Throws: `WireError`; no input makes it crash.
+    public init(header: UnsafeRawBufferPointer) throws(WireError) {
+        var reader = HeaderReader(bytes: header)
         let version = try reader.byte()
         guard version == Envelope.version else { throw .unknownVersion(version) }
         let rawKind = try reader.byte()
@@ -118,7 +139,7 @@ extension Envelope {
                     destination: flags & 1 != 0 ? .topic(destination) : .agent(destination)),
                 incarnation: incarnation, sequence: sequence),
             kind: kind, type: type, sent: sent, cause: cause, hops: hops,
-            contentEncoding: encoding, content: content)
+            contentEncoding: encoding)
     }
 
     private func append(_ integer: some FixedWidthInteger, to bytes: inout [UInt8]) {
@@ -133,10 +154,10 @@ extension Envelope {
 }
 
 private struct HeaderReader {
-    let bytes: [UInt8]
+    let bytes: UnsafeRawBufferPointer
     var position = 0
 
-    init(bytes: [UInt8]) { self.bytes = bytes }
+    init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
     var remaining: Int { bytes.count - position }
 

@@ -17,7 +17,7 @@ public struct MultipartMessage: ~Copyable {
     public static let framesKept = 8
 
     // A `zmq_msg_t` may not move, so they live on the heap, each always initialised.
-    fileprivate let storage: UnsafeMutablePointer<zmq_msg_t>
+    let storage: UnsafeMutablePointer<zmq_msg_t>
     /// How many frames the message had that was received last.
     public fileprivate(set) var frameCount = 0
 

@@ -13,25 +13,29 @@ import ZeroMQ
 /// Prints one line of JSON with the names that the C reference prints.
 enum Measuring {
     static let usage = """
-        usage: synmesh-probe throughput|latency --transport zmq|nats --endpoint ENDPOINT
-                   [--count N] [--size BYTES] [--rate A_SECOND] [--history FOLDER]
+        usage: synmesh-probe throughput|latency|contents --transport zmq|nats --endpoint ENDPOINT
+                   [--count N] [--size BYTES] [--rate A_SECOND] [--history FOLDER] [--keep-from BYTES]
         Without arguments it is an agent, started by 'synmesh up' or 'synmesh run'.
         """
 
     struct Order: Sendable {
         var isLatency = false
+        var isContents = false
         var transport = Transport.zmq
         var endpoint = ""
         var count = 100_000
         var size = 256
         var rate = 2_000
         var history: String?
+        /// Contents of at least this many bytes are not copied.
+        var keepFrom = InPlace.threshold
 
         init?(_ words: [String]) {
-            guard let role = words.first, ["throughput", "latency"].contains(role),
+            guard let role = words.first, ["throughput", "latency", "contents"].contains(role),
                 words.count % 2 == 1
             else { return nil }
             isLatency = role == "latency"
+            isContents = role == "contents"
             for index in stride(from: 1, to: words.count, by: 2) {
                 let (name, value) = (words[index], words[index + 1])
                 switch (name, Int(value)) {
@@ -40,6 +44,7 @@ enum Measuring {
                     self.transport = transport
                 case ("--endpoint", _): endpoint = value
                 case ("--history", _): history = value
+                case ("--keep-from", let number?) where number >= 0: keepFrom = number
                 case ("--count", let number?) where number > 0: count = number
                 case ("--size", let number?) where number >= 8: size = number
                 case ("--rate", let number?) where number > 0: rate = number
@@ -56,7 +61,7 @@ enum Measuring {
             exit(64)
         }
         do {
-            print(try measure(order).canonical)
+            print(try (order.isContents ? contents(order) : measure(order)).canonical)
             exit(0)
         } catch {
             print("synmesh-probe: \(error)")
@@ -64,16 +69,14 @@ enum Measuring {
         }
     }
 
-    private static let clock = RunClock(offset: 0)
+    static let clock = RunClock(offset: 0)
 
-    private static func client(_ name: String, _ order: Order) throws -> AgentClient {
+    static func client(_ name: String, _ order: Order) throws -> AgentClient {
         let transport: any AgentTransport =
             switch order.transport {
             case .zmq:
                 try ZeroMQTransport(
-                    ZeroMQTransport.Configuration(
-                        agent: name, incarnation: 1, branch: order.endpoint),
-                    clock: clock, in: try Context())
+                    configuration(name, order), clock: clock, in: try Context())
             case .nats: try NATSTransport(agent: name, url: order.endpoint)
             }
         let history = try order.history.map { folder in
@@ -82,6 +85,15 @@ enum Measuring {
         }
         return try AgentClient(
             name: name, incarnation: 1, clock: clock, transport: transport, recorder: history)
+    }
+
+    private static func configuration(
+        _ name: String, _ order: Order
+    ) -> ZeroMQTransport.Configuration {
+        var configuration = ZeroMQTransport.Configuration(
+            agent: name, incarnation: 1, branch: order.endpoint)
+        configuration.keepFrom = order.keepFrom
+        return configuration
     }
 
     private static func measure(_ order: Order) throws -> Value {
@@ -130,7 +142,7 @@ enum Measuring {
         while clock.now < due {}
     }
 
-    private struct MeasuringError: Error, CustomStringConvertible {
+    struct MeasuringError: Error, CustomStringConvertible {
         let description: String
     }
 
