@@ -185,6 +185,11 @@ public final class Outbox {
         }
     }
 
+    /// When the message of a load that is being sent was due, by the run's clock.
+    ///
+    /// Whoever measures from here counts what comes late as late.
+    public internal(set) var due: UInt64 = 0
+
     /// The time, by the run's clock.
     public var now: UInt64 { client.clock.now }
 

@@ -22,6 +22,7 @@ final class Runtime {
     var isStopping = false
     private let context: Context
     private let termination: Termination
+    private let timer: LoadTimer
 
     /// How much of one direction is done before the other gets its turn.
     private static let turn: UInt64 = 5_000_000
@@ -36,6 +37,7 @@ final class Runtime {
         self.environment = environment
         self.agent = agent
         self.termination = termination
+        timer = try LoadTimer()
         let options = try Runtime.options(environment)
         let topics = try AgentSetup(
             name: environment.name, kind: environment.kind, seed: environment.seed,
@@ -195,6 +197,8 @@ final class Runtime {
         let wait: Duration =
             next <= now ? .zero : .nanoseconds(Int64(min(next - now, 1_000_000_000)))
         var items = [control.pollItem, .fileDescriptor(termination.descriptor)]
+        let isOfLoad = next != .max && next > now && next - now < 1_000_000_000
+        if let item = timer.item(after: isOfLoad ? next - now : nil) { items.append(item) }
         _ = try client.wait(timeout: wait, also: &items)
     }
 
@@ -273,6 +277,7 @@ final class Runtime {
     }
 
     private func send(_ load: ActiveLoad) throws(MessagingError) {
+        outbox.due = load.schedule.nextDue
         if let body = load.body as? any SharedLoad {
             try send(body, of: load)
             return load.schedule.advance()

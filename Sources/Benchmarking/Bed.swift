@@ -12,6 +12,8 @@ struct Bed: Sendable {
     let guardian: Guardian
     /// Whether the suite itself was asked for, and so all of its metrics.
     var wantsAll = true
+    /// Metrics that rows of another suite are made from.
+    var sources: Set<String> = []
     /// When a suite that is to be quick makes no further rounds.
     var deadline: ContinuousClock.Instant?
 
@@ -19,7 +21,9 @@ struct Bed: Sendable {
     var rounds: Int { options.runs ?? (options.isQuick ? 3 : 7) }
 
     /// Whether a metric was asked for: what nobody wants need not be measured.
-    func wants(_ metric: String) -> Bool { wantsAll || options.wants(metric) }
+    func wants(_ metric: String) -> Bool {
+        wantsAll || options.wants(metric) || sources.contains(metric)
+    }
 
     /// Whether the time of a suite that is to be quick is used up.
     var isLate: Bool { deadline.map { $0 < .now } ?? false }
@@ -27,22 +31,23 @@ struct Bed: Sendable {
     /// A size, smaller where it is to be quick.
     func scaled(_ count: Int) -> Int { options.isQuick ? max(1, count / 5) : count }
 
-    /// Runs a mesh's proxies and servers, without its agents: others play those.
+    /// Runs a mesh; what its agents recorded is not kept.
     ///
     /// - Parameters:
     ///   - topology: The topology's text.
+    ///   - withAgents: Without, only proxies and servers run: others play the agents.
     ///   - body: Gets the session.
     /// - Returns: What `body` returns.
     /// - Throws: What `body` throws, `Bench.Failure` where the topology is wrong or something was
     ///   left behind.
     func withMesh<Result: Sendable>(
-        _ topology: String, _ body: (MeshSession) async throws -> Result
+        _ topology: String, withAgents: Bool = false, _ body: (MeshSession) async throws -> Result
     ) async throws -> Result {
         let outcome = Topology.load(text: topology, file: "bench.yaml", directory: ".")
         guard let loaded = outcome.topology else { throw Bench.Failure(outcome.rendered) }
         let session = try MeshSession(
             loaded, guardian: guardian, options: RunOptions(logs: options.logs))
-        try await session.start(withAgents: false)
+        try await session.start(withAgents: withAgents)
         let result: Result
         do {
             result = try await body(session)
@@ -51,6 +56,7 @@ struct Bed: Sendable {
             throw error
         }
         let certificate = await session.stop()
+        try? FileManager.default.removeItem(atPath: session.directory + "/histories")
         guard certificate.isClean else { throw Bench.Failure("left behind: \(certificate)") }
         return result
     }
@@ -164,9 +170,24 @@ struct Bed: Sendable {
     }
 
     /// Greatest resident size of a process so far, in megabytes.
-    static func residentPeak(of process: Int32) -> Double {
+    static func residentPeak(of process: Int32) -> Double { megabytes("VmHWM:", of: process) }
+
+    /// Resident size of a process, in megabytes.
+    static func resident(of process: Int32) -> Double { megabytes("VmRSS:", of: process) }
+
+    /// Seconds of processor time that the threads of a process have used, to the nanosecond.
+    static func processorTime(of process: Int32) -> Double {
+        let tasks = "/proc/\(process)/task"
+        let threads = (try? FileManager.default.contentsOfDirectory(atPath: tasks)) ?? []
+        return threads.reduce(0) { sum, thread in
+            let text = try? String(contentsOfFile: "\(tasks)/\(thread)/schedstat", encoding: .utf8)
+            return sum + (text?.split(separator: " ").first.flatMap { Double($0) } ?? 0) / 1e9
+        }
+    }
+
+    private static func megabytes(_ name: String, of process: Int32) -> Double {
         let status = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
-        let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+        let line = status.split(separator: "\n").first { $0.hasPrefix(name) }
         let kilobytes = line?.split(separator: " ").dropFirst().first.flatMap { Double($0) }
         return (kilobytes ?? .nan) / 1_024
     }

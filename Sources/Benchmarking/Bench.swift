@@ -53,7 +53,9 @@ public struct Bench: Sendable {
     }
 
     /// What there is to measure, in the order in which it is.
-    static let suites: [any Suite] = [BranchProxySuite(), TopicProxySuite()]
+    static let suites: [any Suite] = [
+        SeedSuite(), BranchProxySuite(), TopicProxySuite(), AgentsSuite(),
+    ]
 
     /// How long all suites together may take where it is to be quick: what starts late is shorter.
     static let quickTotal: Duration = .seconds(52)
@@ -69,7 +71,10 @@ public struct Bench: Sendable {
 
     /// What there is to measure: each suite with its metrics and what they mean.
     public static var catalogue: [(suite: String, metrics: [Metric])] {
-        suites.map { ($0.name, $0.metrics) }
+        suites.map { suite in
+            let derived = suite is SeedSuite ? SeedTargets.all.map(\.metric) : []
+            return (suite.name, suite.metrics + derived)
+        }
     }
 
     /// Measures everything that was asked for.
@@ -79,8 +84,12 @@ public struct Bench: Sendable {
     /// - Returns: What was measured.
     /// - Throws: `Failure` where nothing is called what was asked for; `CancellationError`.
     public func run() async throws -> Outcome {
+        // What the seed's table takes from other suites must be measured there.
+        let sources = Set(
+            SeedTargets.all.filter { wantsDerived($0.metric.name) }.map(\.source))
         let wanted = Self.suites.filter { suite in
-            options.wants(suite.name) || suite.metrics.contains { options.wants($0.name) }
+            options.wants(suite.name)
+                || suite.metrics.contains { options.wants($0.name) || sources.contains($0.name) }
         }
         guard !wanted.isEmpty else {
             let names = Self.suites.map(\.name).joined(separator: ", ")
@@ -89,6 +98,7 @@ public struct Bench: Sendable {
                     + "\(names); 'synmesh bench --list' has the metrics")
         }
         var outcome = Outcome()
+        var unwanted: Set<String> = []
         let clock = ContinuousClock()
         let end = clock.now + Self.quickTotal
         for (index, suite) in wanted.enumerated() {
@@ -97,16 +107,27 @@ public struct Bench: Sendable {
             let share = (end - clock.now) / (wanted.count - index)
             let bed = Bed(
                 options: options, guardian: guardian, wantsAll: options.wants(suite.name),
-                deadline: options.isQuick ? clock.now + share : nil)
+                sources: sources, deadline: options.isQuick ? clock.now + share : nil)
             do {
-                outcome.rows += try await suite.measure(bed).filter { bed.wants($0.metric) }
+                let rows = try await suite.measure(bed).filter { bed.wants($0.metric) }
+                outcome.rows += rows
+                if !bed.wantsAll {
+                    unwanted.formUnion(rows.map(\.metric).filter { !options.wants($0) })
+                }
             } catch {
                 try Task.checkCancellation()
                 outcome.failures.append("\(suite.name): \(error)")
                 options.progress("bench: \(suite.name) failed: \(error)")
             }
         }
+        outcome.rows = SeedTargets.added(to: outcome.rows, wants: wantsDerived)
+            .filter { !unwanted.contains($0.metric) }
         return outcome
+    }
+
+    /// Rows that the seed's table takes from others belong to its suite.
+    private func wantsDerived(_ metric: String) -> Bool {
+        options.wants(metric) || options.wants(SeedSuite().name)
     }
 }
 

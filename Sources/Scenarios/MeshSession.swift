@@ -1,4 +1,5 @@
 internal import Foundation
+public import JSON
 internal import Recording
 public import Supervision
 public import Topologies
@@ -72,6 +73,21 @@ public actor MeshSession {
             throw EnvironmentError("could not find '\(part)'", reason: "it does not run")
         }
         return process
+    }
+
+    /// Commands an agent, and waits for its answer.
+    ///
+    /// - Parameters:
+    ///   - name: The command.
+    ///   - agent: The agent's name.
+    ///   - arguments: What the command needs.
+    ///   - timeout: How long its answer may take.
+    /// - Returns: The answer.
+    /// - Throws: `ControlError` where it refuses or does not answer.
+    public func command(
+        _ name: String, to agent: String, _ arguments: Value = [:], timeout: Duration = .seconds(5)
+    ) async throws -> Value {
+        try await mesh.command(name, to: agent, arguments, timeout: timeout)
     }
 
     /// Returns why, when a part has ended that does not come back.

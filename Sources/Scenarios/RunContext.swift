@@ -2,6 +2,7 @@ internal import Foundation
 internal import JSON
 package import Recording
 package import Supervision
+internal import Synchronization
 package import Wire
 
 /// What a user may choose about a run, beside the scenario itself.
@@ -171,8 +172,16 @@ package struct RunContext: Sendable {
                 \(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased))\
                 \(minute: .twoDigits)\(second: .twoDigits)
                 """, timeZone: .gmt, calendar: Calendar(identifier: .gregorian)))
-        return "\(text)-\(getpid())"
+        let name = "\(text)-\(getpid())"
+        // A process that rehearses twice within a second has two runs.
+        let number = names.withLock { names in
+            names[name, default: 0] += 1
+            return names[name] ?? 1
+        }
+        return number == 1 ? name : "\(name)-\(number)"
     }
+
+    private static let names = Mutex<[String: Int]>([:])
 }
 
 /// The facts of this machine that a topology is checked against.

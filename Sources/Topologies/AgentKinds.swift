@@ -67,6 +67,7 @@ extension AgentKind {
                 Setting("subscribe", .subscribedTopics),
                 Setting("size", .byteSize(0...256_000_000)),
                 Setting("seed", .integer(0 ... .max)),
+                Setting("latency", .flag),
             ]),
         AgentKind(
             "camera", executable: "synmesh-photogrammetry",

@@ -116,29 +116,4 @@ import Testing
         let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
         return text.split(separator: " ").first.flatMap { Int32($0) }
     }
-
-    @Test(
-        "the bench says what it measured against what, and loses nothing", .timeLimit(.minutes(3)))
-    func bench() throws {
-        let folder = try TemporaryFolder()
-        let ending = try Program.run(
-            "bench", "--quick", "--json", "--only", "topic-proxy", in: folder)
-        // Whether a target is met says nothing of a debug build.
-        #expect([0, 1].contains(ending.exitCode), "\(ending.errors)")
-        let rows = try #require(try Value(parsing: ending.output).array)
-        #expect(rows.count == 4)
-        for row in rows {
-            let names = Set((row.object ?? [:]).keys)
-            #expect(
-                names == [
-                    "metric", "unit", "ours", "reference", "ratio", "target", "met", "runs",
-                ])
-            guard row["metric"]?.string?.contains("lost") == true else { continue }
-            #expect(row["ours"] == 0)
-            #expect(row["met"] == true)
-        }
-        let unknown = try Program.run("bench", "--only", "nonsense", in: folder)
-        #expect(unknown.exitCode == 3)
-        #expect(unknown.errors.contains("branch-proxy"))
-    }
 }

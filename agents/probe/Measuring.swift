@@ -122,11 +122,13 @@ enum Measuring {
             "lost": .integer(Int64(order.count - heard.received)),
         ]
         if order.isLatency {
-            let sorted = heard.latencies.sorted()
-            for (name, share) in [("p50_us", 0.5), ("p99_us", 0.99), ("max_us", 1)] {
-                let index = min(sorted.count - 1, Int(Double(sorted.count) * share))
-                result[name] = .double(sorted.isEmpty ? .nan : Double(sorted[index]) / 1_000)
+            let latencies = heard.latencies
+            for (name, percentile) in [
+                ("p50_us", 50), ("p90_us", 90), ("p99_us", 99), ("p999_us", 99.9),
+            ] {
+                result[name] = .double(latencies.microseconds(at: percentile))
             }
+            result["max_us"] = .double(latencies.microsecondsMax)
         } else {
             let seconds = Double(heard.ended - began) / 1e9
             result["seconds"] = .double(seconds)
@@ -152,7 +154,7 @@ enum Measuring {
             var isAttached = false
             var received = 0
             var ended: UInt64 = 0
-            var latencies: [UInt64] = []
+            var latencies = Latencies()
             var failure: String?
         }
 
@@ -195,7 +197,7 @@ enum Measuring {
                 let due = envelope.withContent {
                     UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self))
                 }
-                heard.latencies.append(heard.ended - due)
+                heard.latencies.record(heard.ended &- due)
             }
             let done = heard
             state.withLock { $0 = done }

@@ -9,7 +9,10 @@ final class Probe: Agent {
     private let setup: AgentSetup
     private let destinations: [Address]
     private let size: Int
+    private let measuresLatency: Bool
     private var received: [String: Fold] = [:]
+    /// How long after they were due messages came that say when they were.
+    private var latencies: Latencies?
 
     static let sizeRange = 0...256_000_000
 
@@ -17,10 +20,15 @@ final class Probe: Agent {
         self.setup = setup
         destinations = try setup.destinations()
         size = try setup.integer("size", in: Probe.sizeRange, or: 128)
+        measuresLatency = setup.settings["latency"]?.bool ?? false
     }
 
     func handle(_ envelope: Envelope, _ outbox: Outbox) throws(MessagingError) {
         received[envelope.identity.flow.description, default: Fold()].add(envelope)
+        if measuresLatency, let due = envelope.withContent(DueTime.read) {
+            latencies = latencies ?? Latencies()
+            latencies?.record(outbox.now &- due)
+        }
         guard envelope.type == "ping" else { return }
         try outbox.send(
             to: .agent(envelope.source), type: "echo", content: envelope.content,
@@ -44,12 +52,14 @@ final class Probe: Agent {
             size = bytes
         }
         return ProbeLoad(
-            destinations: destinations, type: type, size: size,
+            destinations: destinations, type: type, size: size, saysDue: measuresLatency,
             seed: Seed.derived(from: setup.seed, setup.name))
     }
 
     func result() -> Value {
-        ["received": .object(received.mapValues(\.json))]
+        var members: [String: Value] = ["received": .object(received.mapValues(\.json))]
+        members["latency"] = latencies?.json
+        return .object(members)
     }
 
     func state() -> Value { result() }
@@ -95,25 +105,30 @@ private final class ProbeLoad: Load {
     private let type: String
     private let size: Int
     private let seed: UInt64
+    private let saysDue: Bool
     /// The message that was made last: it goes to every destination.
     private var latest: (index: Int, content: [UInt8])?
 
-    init(destinations: [Address], type: String, size: Int, seed: UInt64) {
+    init(destinations: [Address], type: String, size: Int, saysDue: Bool, seed: UInt64) {
         self.destinations = destinations
         self.type = type
         self.size = size
         self.seed = seed
+        self.saysDue = saysDue
     }
 
     func send(
         _ index: Int, to destination: Address, _ outbox: Outbox
     ) throws(MessagingError) {
-        try outbox.send(to: destination, type: type, content: content(index), encoding: .json)
+        try outbox.send(
+            to: destination, type: type, content: content(index, due: saysDue ? outbox.due : nil),
+            encoding: .json)
     }
 
-    private func content(_ index: Int) -> [UInt8] {
+    private func content(_ index: Int, due: UInt64?) -> [UInt8] {
         if let latest, latest.index == index { return latest.content }
-        var content = Array(#"{"n":\#(index),"text":""#.utf8)
+        let start = due.map(DueTime.written) ?? "{"
+        var content = Array(#"\#(start)"n":\#(index),"text":""#.utf8)
         content.reserveCapacity(size)
         let end = size - 2
         var number = Seed.derived(from: seed, index: index)

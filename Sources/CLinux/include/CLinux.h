@@ -105,4 +105,7 @@ int synmesh_remove_tree(const char *path);
 // Locks and loads for shared memory.
 #include "SharedMemory.h"
 
+// Timers to poll.
+#include "Timer.h"
+
 #endif
