@@ -1,7 +1,7 @@
 # Everything a newcomer needs; `make help` lists it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build test check demo format install clean
+.PHONY: help deps build test check fuzz soak demo format install clean
 
 PREFIX ?= /usr/local
 BIN := .build/release
@@ -25,6 +25,16 @@ test: deps ## Build and run every test
 check: deps ## What must hold before a commit: format, build without warnings, tests
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests agents
 	$(MAKE) test
+
+fuzz: deps ## Try 100,000 bad inputs on every socket and header (SYNMESH_BAD_INPUTS, ..._SEED)
+	swift build --build-tests
+	SYNMESH_BAD_INPUTS=$${SYNMESH_BAD_INPUTS:-100000} \
+		swift test --skip-build --no-parallel --filter BadInputTests
+
+# Some 5 minutes, 10 GB of disk and 5 GB of memory each; what a run wrote is removed when it passed.
+soak: build ## Ten million envelopes over each transport, and the control that must fail
+	set -e; for play in soak-loss soak-zeromq soak-nats; do \
+		$(BIN)/synmesh run scenarios/$$play.yaml; rm -rf logs/$$play; done
 
 demo: build ## Play the first rehearsal and print its verdict
 	$(BIN)/synmesh run scenarios/first-rehearsal.yaml

@@ -202,6 +202,13 @@ let package = Package(
         tests("Game24", ["JSON"]),
         tests("Benchmarking", ["JSON"], exclude: ["statistics_by_scipy.py"]),
         tests("Reconstruction", ["JSON", "PointClouds"]),
+        // What must not end any of it.
+        .testTarget(
+            name: "BadInputTests",
+            dependencies: [
+                "Control", "JSON", "Messaging", "NATS", "Recording", "Routing", "SharedMemory",
+                "TestSupport", "Threads", "Wire", "ZeroMQ",
+            ], swiftSettings: settings),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [

@@ -30,6 +30,7 @@ extension Verdict {
             ("rollback_ms", rollbackMilliseconds.map { Value($0) }),
             ("faults", .array(faults.map(\.json))),
             ("pools", pools.isEmpty ? nil : .array(pools.map(\.json))),
+            ("memory", memory.isEmpty ? nil : .array(memory.map(\.json))),
             ("observed", observed.isEmpty ? nil : .array(observed.map(\.json))),
             ("leaks", leaks.json),
             ("findings", .array(findings.map(\.json))),
@@ -124,6 +125,16 @@ extension PoolReport {
             ("loans", Value(loans)), ("reads", Value(reads)), ("expired", Value(expired)),
             ("unread", Value(unread)), ("reclaimed", Value(reclaimed)),
             ("corrupted", Value(corrupted)), ("refused", Value(refused)))
+    }
+}
+
+extension MemoryReport {
+    var json: Value {
+        object(
+            ("process", .string(process)), ("incarnation", Value(incarnation)),
+            ("role", .string(role.rawValue)), ("samples", Value(samples)),
+            ("early_bytes", early.map { Value($0) }), ("late_bytes", late.map { Value($0) }),
+            ("peak_bytes", Value(peak)))
     }
 }
 

@@ -33,6 +33,10 @@ private struct Fields {
         return Int(number)
     }
 
+    func optionalInteger(_ name: String) throws(VerdictError) -> Int? {
+        value[name] == nil ? nil : try integer(name)
+    }
+
     func number(_ name: String) throws(VerdictError) -> Double {
         guard let number = value[name]?.double else { throw error(name, "should be a number") }
         return number
@@ -104,6 +108,7 @@ extension Verdict {
         moves = try fields.list("moves", MoveReport.read)
         faults = try fields.list("faults", FaultReport.read)
         pools = try fields.list("pools", PoolReport.read)
+        memory = try fields.list("memory", MemoryReport.read)
         observed = try fields.list("observed", ObservedAgent.read)
         if let leaks = try fields.object("leaks") { self.leaks = try Leaks.read(leaks) }
         findings = try fields.list("findings", Finding.read)
@@ -211,6 +216,18 @@ extension PoolReport {
             reads: try fields.integer("reads"), expired: try fields.integer("expired"),
             unread: try fields.integer("unread"), reclaimed: try fields.integer("reclaimed"),
             corrupted: try fields.integer("corrupted"), refused: try fields.integer("refused"))
+    }
+}
+
+extension MemoryReport {
+    fileprivate static func read(_ fields: Fields) throws(VerdictError) -> MemoryReport {
+        MemoryReport(
+            process: try fields.string("process"),
+            incarnation: UInt32(clamping: try fields.integer("incarnation")),
+            role: try fields.word("role"), samples: try fields.integer("samples"),
+            early: try fields.optionalInteger("early_bytes"),
+            late: try fields.optionalInteger("late_bytes"),
+            peak: try fields.integer("peak_bytes"))
     }
 }
 

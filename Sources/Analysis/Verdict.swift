@@ -159,7 +159,7 @@ public struct Verdict: Sendable, Hashable {
     /// Raised when a field changes its meaning or goes away.
     public static let schema = 1
     /// Raised when a field is added.
-    public static let schemaMinor = 1
+    public static let schemaMinor = 2
 
     /// The scenario's name.
     public var scenario: String
@@ -201,6 +201,8 @@ public struct Verdict: Sendable, Hashable {
     public var faults: [FaultReport] = []
     /// The shared-memory pools.
     public var pools: [PoolReport] = []
+    /// What agents and proxies took, where the scenario promises something about it.
+    public var memory: [MemoryReport] = []
     /// The agents that keep no history.
     public var observed: [ObservedAgent] = []
     /// What was left behind.

@@ -283,7 +283,9 @@ extension AgentClient {
                         "refused: a notice that \(flow) (\(incarnation)) lacks \(from)...\(through)",
                         at: clock.now))
             case .gap(let flow, let incarnation, let from, let through, let reason):
-                counts.gaps += through - from + 1
+                // A notice may name as many as there are numbers.
+                let (gaps, isOver) = counts.gaps.addingReportingOverflow(through - from)
+                counts.gaps = isOver || gaps == .max ? .max : gaps + 1
                 try annotate(
                     .gap(
                         flow: flow, incarnation: incarnation, from: from, through: through,

@@ -128,9 +128,12 @@ public final class ZeroMQTransport: AgentTransport {
         return try dealer.send([[], envelope.header, content], wait: wait) == .sent
     }
 
-    /// Only where no topic proxy serves the topic: ZeroMQ carries any size.
+    /// Where no topic proxy serves the topic, or where a peer would hang up: so large is no frame.
     public func refusal(of envelope: Envelope) -> MessagingError.Reason? {
-        topics.refusal(of: envelope)
+        guard envelope.contentSize <= SocketOptions.frameSizeMax else {
+            return .oversize(bytes: envelope.contentSize, limit: SocketOptions.frameSizeMax)
+        }
+        return topics.refusal(of: envelope)
     }
 
     /// To the branch, or to the topic's proxy; false where it has no room or is away.

@@ -29,7 +29,7 @@ public struct TerminalReport: Sendable {
         let page = Page(ink: Ink(hasColour: colour), width: max(40, width))
         let sections = [
             steps(page), delivery(page), comparison(page), latency(page), moves(page),
-            faults(page), pools(page), observed(page), findings(page),
+            faults(page), pools(page), memory(page), observed(page), findings(page),
             unproven(page), ending(page),
         ]
         let shown = [head(page)] + sections.filter { !$0.isEmpty }
@@ -220,6 +220,10 @@ public struct TerminalReport: Sendable {
             ])
         }
         return page.section("Shared memory", table)
+    }
+
+    private func memory(_ page: Page) -> [String] {
+        Self.memoryTable(of: verdict.memory).map { page.section("Memory", $0) } ?? []
     }
 
     private func observed(_ page: Page) -> [String] {

@@ -129,6 +129,8 @@ extension Rehearsal {
         // A parallel run is about every envelope of its load: the shadow is on before the first.
         let early = step.action == .dual ? 0 : 1
         let load = Task { await loads.send(step.load, thirds: 0..<early) }
+        let sampling = Task { [sampler] in await sampler?.run() }
+        defer { sampling.cancel() }
         var broken: String?
         do {
             try await change()
@@ -155,6 +157,7 @@ extension Rehearsal {
             rest.cancel()
         }
         await rest.value
+        sampling.cancel()
         await faultsPlayed
         return try await judge(
             Stage(

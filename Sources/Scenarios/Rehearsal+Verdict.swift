@@ -28,6 +28,7 @@ extension Rehearsal {
         var verdicts = steps.map { StepVerdict($0.verdict, reason: "\($0.name): \($0.reason)") }
         verdicts += doubts
         verdicts += try await judgeWhole(into: &verdict)
+        verdicts += judgeMemory(into: &verdict)
         verdicts += await seal()
         let composed = StepVerdict.composed(of: verdicts)
         verdict.verdict = composed.verdict

@@ -14,6 +14,8 @@ public actor Rehearsal {
     /// The run's own mesh; a scenario of twins alone needs none.
     var mesh: Mesh?
     var loads: Loads?
+    /// Looks at what the mesh's processes take.
+    var sampler: MemorySampler?
     var faults: Faults?
     /// Agents on NATS that started on ZeroMQ, in the order of their moves.
     var moved: [String] = []
@@ -137,6 +139,7 @@ public actor Rehearsal {
         if let mesh, let loads, let faults { return (mesh, loads, faults) }
         let mesh = try Mesh(topology, at: MeshPlace(of: context), context: context)
         let loads = Loads(of: mesh, timeout: scenario.loadTimeout)
+        sampler = sampler(of: mesh)
         let faults = Faults(in: mesh)
         self.mesh = mesh
         self.loads = loads

@@ -160,6 +160,7 @@ extension Scenario {
             let seed = reader.optional("seed", .integer(in: 0...Int.max), default: 1)
             let expectation = reader.optional("expect", .expectation)
             let limits = reader.optional("limits", .limits, default: .zero)
+            let memory = reader.optional("memory", .memory)
             let policy = reader.optional(
                 "inconclusive", .enumeration("policy", of: InconclusivePolicy.self),
                 default: .rollback)
@@ -192,7 +193,8 @@ extension Scenario {
             return File(
                 scenario: Scenario(
                     name: name, topologyPath: topology, seed: UInt64(seed),
-                    expectation: expectation, limits: limits, inconclusive: policy,
+                    expectation: expectation, limits: limits, memory: memory,
+                    inconclusive: policy,
                     loadTimeout: loadTimeout, drainTimeout: drainTimeout,
                     steps: steps.map(\.step)),
                 references: references)

@@ -13,6 +13,8 @@ public struct Scenario: Sendable {
     public var expectation: Expectation?
     /// The limits of every step that gives none of its own.
     public var limits: Limits
+    /// How much memory agents and proxies may take; `nil` where nothing is promised.
+    public var memory: MemoryPromise?
     /// What an inconclusive step does.
     public var inconclusive: InconclusivePolicy
     /// The longest that one step may wait for its load.

@@ -57,6 +57,24 @@ extension Reading where Value == Int {
     }
 }
 
+extension Reading where Value == Double {
+    /// A share: `10%` is 10.
+    public static func percentage(in range: ClosedRange<Double>) -> Reading<Double> {
+        let expected = "a percentage, such as 10%"
+        return Reading(expected, example: "10%") { node, diagnostics in
+            guard case .scalar(_, let text) = node.content, text.hasSuffix("%"),
+                let number = Double(text.dropLast()), range.contains(number)
+            else {
+                diagnostics.expected(
+                    expected, found: node,
+                    help: "between \(range.lowerBound)% and \(range.upperBound)%")
+                return nil
+            }
+            return number
+        }
+    }
+}
+
 /// A decimal number with a unit, in whole parts of the smallest unit.
 private struct Quantity {
     let value: Int

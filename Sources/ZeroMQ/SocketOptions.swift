@@ -42,9 +42,14 @@ public struct SocketOptions: Hashable, Sendable {
     /// Send only to peers that are connected, not to those still being reached.
     public var immediate = false
     /// The largest frame that is accepted, in bytes; a peer that sends more is disconnected.
-    public var messageSizeMax: Int?
+    ///
+    /// libzmq reserves what a frame says that it is long, before any of it has come.
+    public var messageSizeMax: Int? = SocketOptions.frameSizeMax
     /// Heartbeats, where wanted.
     public var heartbeat: Heartbeat?
+
+    /// The largest frame of any socket that says nothing else: 512 MiB.
+    public static let frameSizeMax = 512 << 20
 
     /// The defaults; set what differs.
     public init(

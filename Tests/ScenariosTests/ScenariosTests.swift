@@ -50,6 +50,7 @@ private struct Folder {
             seed: 9
             expect: rolled_back
             limits: { lost: 3, latency_p50_ratio: 2.5 }
+            memory: { flat: 12.5%, proxies: 25MB, agents: 40MiB }
             inconclusive: hold
             load_timeout: 30s
             drain_timeout: 3s
@@ -73,6 +74,9 @@ private struct Folder {
         #expect(scenario.seed == 9)
         #expect(scenario.expectation == .outcome(.rolledBack))
         #expect(scenario.limits[.lost] == 3)
+        #expect(
+            scenario.memory
+                == MemoryPromise(growth: 0.125, proxies: 25_000_000, agents: 40 << 20))
         #expect(scenario.limits[.extra] == 0)
         #expect(scenario.limits.latencyP50Ratio == 2.5)
         #expect(scenario.inconclusive == .hold)
