@@ -28,6 +28,8 @@ public final class ZeroMQTransport: AgentTransport {
     private var awaitedHold: UInt64?
     /// Which start of the branch's proxy answered the hello.
     private var branchIncarnation: Int64?
+    /// To whom nothing is sent until the branch says so: there is little room left for them.
+    private var heldBack: Set<String> = []
     /// Another start of it says hello: it does not know how much may be sent.
     private var owesHello = false
     /// Whether the branch has passed on everything that was sent before the last outbound marker.
@@ -92,7 +94,7 @@ public final class ZeroMQTransport: AgentTransport {
     private func sayHello() throws(ZeroMQError) -> Bool {
         let hello: Value = [
             "incarnation": .integer(Int64(configuration.incarnation)),
-            "window": .integer(Int64(configuration.window)),
+            "window": .integer(Int64(configuration.window)), "pauses": true,
         ]
         return try sendToProxy(.hello, type: "hello", Array(hello.canonical.utf8))
     }
@@ -111,10 +113,28 @@ public final class ZeroMQTransport: AgentTransport {
         if isAttached, let branchIncarnation, let start, start != branchIncarnation {
             owesHello = true
         }
+        if start != branchIncarnation { heldBack = [] }
         branchIncarnation = start ?? branchIncarnation
         isAttached = true
         isUnknown = answer?["registered"] == false
         sayHelloAgain()
+    }
+
+    private func isHeldBack(_ name: String) -> Bool {
+        !heldBack.isEmpty && heldBack.contains(name)
+    }
+
+    /// Whether the branch said to hold back what is for an agent, or to go on.
+    private func heed(pause envelope: Envelope) -> Bool {
+        guard let agent = (try? Value(parsing: envelope.content))?["agent"]?.string else {
+            return false
+        }
+        switch envelope.type {
+        case "pause": heldBack.insert(agent)
+        case "resume": heldBack.remove(agent)
+        default: return false
+        }
+        return true
     }
 
     private func sendToProxy(
@@ -140,6 +160,9 @@ public final class ZeroMQTransport: AgentTransport {
     public func send(_ envelope: Envelope) throws(MessagingError) -> Bool {
         switch envelope.destination {
         case .agent(let name):
+            if isHeldBack(name), envelope.kind != .acknowledgement, envelope.kind != .gap {
+                return false
+            }
             let attempt = MessagingError.Attempt.send(envelope.destination, type: envelope.type)
             return try zeroMQ(attempt) { () throws(ZeroMQError) in
                 try dealer.send([Array(name.utf8)], envelope, keepingFrom: configuration.keepFrom)
@@ -200,6 +223,7 @@ public final class ZeroMQTransport: AgentTransport {
             } else {
                 marked = LastMarker(envelope, at: clock.now)
             }
+        case .credit where heed(pause: envelope): break
         case .acknowledgement, .credit: return .malformed("unexpected \(envelope.kind)")
         }
         return nil
@@ -210,9 +234,9 @@ public final class ZeroMQTransport: AgentTransport {
         [dealer.pollItem()] + topics.pollItems
     }
 
-    /// The branch's socket; for topics libzmq does not tell.
+    /// The branch's socket; for topics libzmq does not tell, nor for whom the branch holds back.
     public func outboundItems(to destination: Address) -> [PollItem] {
-        guard case .agent = destination else { return [] }
+        guard case .agent(let name) = destination, !isHeldBack(name) else { return [] }
         return [dealer.pollItem(.writable)]
     }
 

@@ -89,7 +89,8 @@ extension BranchProxy: Pending {
                     "wire": .string(peer.wire.rawValue), "attached": .bool(peer.wasAttached),
                     "reachable": .bool(peer.wasAttached && peer.isReachable),
                     "incarnation": Value(peer.incarnation),
-                    "queued": Value(peer.outlet.count), "handed": Value(peer.handed),
+                    "queued": Value(peer.outlet.count),
+                    "stalled": .bool(peer.outlet.isStalled), "handed": Value(peer.handed),
                     "disconnects": Value(peer.disconnects),
                     "held": peer.held.map { Value($0.parcels.count) } ?? nil,
                     "credit": peer.outlet.credit.map { Value($0) } ?? nil,
@@ -109,6 +110,9 @@ extension BranchProxy: Pending {
             "dead_letters": deadLetterCounts,
             "agents": .object(Dictionary(agents) { _, last in last }),
             "links": .object(links.mapValues { ["queued": Value($0.outlet.count)] }),
+            "waits": Value(waits),
+            "waiting_for": .array(
+                fillings.values.filter(\.isHolding).map { .string($0.way.name) }),
             "nats": natsStatus, "history_failures": Value(history.failures),
             "report": .array(reportLines.map { .string($0) }),
         ]

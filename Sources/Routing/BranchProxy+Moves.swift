@@ -96,8 +96,12 @@ extension BranchProxy {
         peer.held = nil
         peer.outlet.isFlushing = false
         flip(peer, to: .zmq, epoch: epoch)
-        for parcel in left + queued + waiting where !peer.outlet.offer(parcel) {
-            drop(parcel, .queueFull, tell: &peer.outlet.gaps)
+        for parcel in left + queued + waiting {
+            if limits.overflow == .dropOldest {
+                try admit(parcel, to: peer, for: peer.routingID, from: nil)
+            } else if !peer.outlet.offer(parcel) {
+                drop(parcel, .queueFull, tell: &peer.outlet.gaps)
+            }
         }
         try pump(peer)
         answer(asker, .success(["released": Value(waiting.count)]))
@@ -149,7 +153,10 @@ extension BranchProxy {
     /// Ends in order: what can still leave does, what cannot is accounted for.
     func shutDown() throws(RoutingError) {
         let end = ContinuousClock.now + .milliseconds(500)
-        while try receiveBatch(), ContinuousClock.now < end {}
+        while try receiveBatch(), ContinuousClock.now < end {
+            try retry()
+            try tendFillings()
+        }
         handleInbox()
         while ContinuousClock.now < end {
             try retry()

@@ -87,8 +87,9 @@ extension BranchProxy {
 
     /// Tells an agent on NATS what will never come.
     func publishGaps(of peer: Peer) {
-        guard let bridge, !peer.outlet.gaps.isEmpty, bridge.isConnected else { return }
-        let notices = peer.outlet.gaps.take(clock: clock)
+        guard let bridge, bridge.isConnected else { return }
+        let notices =
+            peer.outlet.evicted.take(clock: clock) + peer.outlet.gaps.take(clock: clock)
         guard peer.wire == .frames else { return }
         for notice in notices {
             guard let publication = publication(of: notice, for: peer) else { continue }

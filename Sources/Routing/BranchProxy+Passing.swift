@@ -74,7 +74,7 @@ extension BranchProxy {
     /// Takes messages from the ROUTER; whether some may be left.
     func receiveBatch() throws(RoutingError) -> Bool {
         var allowance = Self.batchMax
-        while true {
+        while isReading {
             let stop = try zeroMQ { () throws(ZeroMQError) in try passage.run(&allowance) }
             switch stop {
             case .idle: return false
@@ -83,5 +83,6 @@ extension BranchProxy {
                 try handle(passage.incoming.copyFrames(), of: passage.incoming.frameCount)
             }
         }
+        return true
     }
 }

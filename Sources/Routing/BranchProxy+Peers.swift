@@ -37,6 +37,8 @@ extension BranchProxy {
         unasked.removeAll { $0 === peer }
         let window = hello["window"]?.integer.map { Int(min(max($0, 1), 1_000_000)) }
         peer.outlet.attach(window: window)
+        peer.heedsPauses = hello["pauses"]?.bool ?? false
+        forgetPauses(of: peer)
         let incarnation = hello["incarnation"]?.integer.flatMap(UInt32.init(exactly:)) ?? 0
         if incarnation != peer.incarnation { peer.outlet.removeOwn() }
         peer.incarnation = incarnation

@@ -111,8 +111,7 @@ extension BranchProxy {
         } else if origin == .agent, let link = remote[destination] {
             count(parcel, source, passage.statistics.number(of: destination))
             sender?.linksUsed.insert(link.name)
-            link.outlet.appendGaps(clock: clock)
-            if !link.outlet.offer(parcel) { drop(parcel, .queueFull, tell: &link.outlet.gaps) }
+            try admit(parcel, to: link, for: destination, from: sender)
             try pump(link)
         } else if origin == .agent, try sendToStranger(parcel, destination) {
             count(parcel, source, passage.statistics.number(of: destination))
@@ -130,15 +129,11 @@ extension BranchProxy {
         _ parcel: Parcel, to peer: Peer, origin: Origin, sender: Peer?
     ) throws(RoutingError) {
         if peer.held != nil {
-            if peer.held?.offer(parcel) == false {
-                drop(parcel, .queueFull, tell: &peer.outlet.gaps)
-            }
-            return
+            return keep(parcel, for: peer)
         }
         switch peer.transport {
         case .zmq:
-            peer.outlet.appendGaps(clock: clock)
-            if !peer.outlet.offer(parcel) { drop(parcel, .queueFull, tell: &peer.outlet.gaps) }
+            try admit(parcel, to: peer, for: peer.routingID, from: sender)
             try pump(peer)
         case .nats where origin == .nats: noteDirect(parcel, to: peer)
         case .nats:
@@ -181,6 +176,7 @@ extension BranchProxy {
     func pump(_ peer: Peer) throws(RoutingError) {
         blocked[ObjectIdentifier(peer)] = nil
         guard peer.isReady else { return }
+        peer.outlet.prependEvicted(clock: clock)
         while let parcel = peer.outlet.next {
             let frames: [[UInt8]]
             switch peer.wire {
@@ -213,6 +209,7 @@ extension BranchProxy {
 
     /// Sends what waits for another branch, as far as its proxy takes it.
     func pump(_ link: Link) throws(RoutingError) {
+        link.outlet.prependEvicted(clock: clock)
         while let parcel = link.outlet.next {
             let destination = HeaderView(parcel.header).map { Array(parcel.header[$0.destination]) }
             let result = try zeroMQ { () throws(ZeroMQError) in

@@ -55,6 +55,12 @@ public final class BranchProxy: Node {
     let incarnation: UInt32
     /// Agents that something waits for although they have credit: libzmq had no room, or no peer.
     var blocked: [ObjectIdentifier: Peer] = [:]
+    /// Destinations whose queues fill, where senders are to wait for them.
+    var fillings: [ObjectIdentifier: Filling] = [:]
+    /// Whether something from NATS may wait that nothing tells of again.
+    var hasLeftArrivals = false
+    /// How often everybody had to wait.
+    var waits = 0
     /// What the proxy itself says and could not yet.
     var unsent: Deque<[[UInt8]]> = []
     /// Agents that are to be told that this proxy is another one than they said hello to.
@@ -86,7 +92,8 @@ public final class BranchProxy: Node {
         self.inbox = inbox
         incarnation = surroundings.incarnation
         limits = QueueLimits(
-            messages: configuration.queueMessages, bytes: configuration.queueBytes)
+            messages: configuration.queueMessages, bytes: configuration.queueBytes,
+            overflow: configuration.overflow)
         history = HistoryKeeper(surroundings.history, log: log)
         commands = surroundings.commands
         deadLetters = DeadLetters(name: configuration.name, clock: clock, log: log)
@@ -155,7 +162,10 @@ public final class BranchProxy: Node {
         var nextReport = ContinuousClock.now + configuration.routingReport
         while !isStopped {
             let order = links.values.map(\.self)
-            var items = [passage.router.pollItem(), .fileDescriptor(inbox.wakeUp.descriptor)]
+            var items = [
+                passage.router.pollItem(isReading ? .readable : []),
+                .fileDescriptor(inbox.wakeUp.descriptor),
+            ]
             items += order.map { $0.socket.pollItem() }
             let extra = items.count
             if let item = commands.pollItem { items.append(item) }
@@ -163,7 +173,7 @@ public final class BranchProxy: Node {
             let wait = pollTimeout(until: nextReport)
             _ = try zeroMQ { () throws(ZeroMQError) in try poll(&items, timeout: wait) }
             if let stop, items[items.count - 1].isReadable, stop >= 0 { break }
-            if items[1].isReadable { handleInbox() }
+            if items[1].isReadable || hasLeftArrivals { handleInbox(arrivals: isReading) }
             // First, so that whoever asks is told of them.
             try noteDisconnects()
             if items[extra...].contains(where: \.isReadable) { try handleControl() }
@@ -173,6 +183,7 @@ public final class BranchProxy: Node {
             if items[0].isReadable { _ = try receiveBatch() }
             try askForHellos()
             try retry()
+            try tendFillings()
             expirePending()
             deadLetters.writeWaiting()
             if ContinuousClock.now >= nextReport {
@@ -191,7 +202,8 @@ public final class BranchProxy: Node {
         let isFull =
             blocked.values.contains { $0.isReachable }
             || links.values.contains { !$0.outlet.isEmpty }
-        if !unsent.isEmpty || isFull { wait = min(wait, .milliseconds(1)) }
+        if !fillings.isEmpty { wait = min(wait, .milliseconds(10)) }
+        if !unsent.isEmpty || isFull || !isReading { wait = min(wait, .milliseconds(1)) }
         return wait
     }
 
@@ -229,8 +241,9 @@ public final class BranchProxy: Node {
         }
     }
 
-    func handleInbox() {
-        for event in inbox.takeAll() {
+    func handleInbox(arrivals: Bool = true) {
+        hasLeftArrivals = !arrivals
+        for event in inbox.takeAll(arrivals: arrivals) {
             do throws(RoutingError) {
                 try handle(event)
             } catch {

@@ -46,6 +46,12 @@ public struct BranchConfiguration: Sendable, Hashable {
     public var queueMessages: Int
     /// Bytes that may wait for one destination.
     public var queueBytes: Int
+    /// What happens to what comes for a destination whose queue is full.
+    public var overflow = QueueOverflow.dropNewest
+    /// The longest that a destination which takes nothing may hold up the others, where they wait.
+    public var stallTimeout = Duration.seconds(5)
+    /// After how long a peer that does not answer is said to be silent; zero is never.
+    public var peerTimeout = Duration.zero
     /// The agents whose home this branch is.
     public var agents: [Agent]
     /// Agents of any branch that keep no history: what they send over NATS to an agent of this one
@@ -97,6 +103,11 @@ public struct BranchConfiguration: Sendable, Hashable {
                     keepsHistory: try agent.flag("history", default: true)))
             try agent.finish()
         }
+        overflow = try reader.choice("overflow", default: .dropNewest)
+        stallTimeout = .milliseconds(
+            try reader.number("stall_timeout_ms", default: 5_000, atLeast: 0))
+        peerTimeout = .milliseconds(
+            try reader.number("peer_timeout_ms", default: 0, atLeast: 0))
         isTapping = try reader.flag("taps", default: false)
         recorded = try reader.names("record")
         try reader.finish()
@@ -117,6 +128,8 @@ public struct TopicConfiguration: Sendable, Hashable {
     public var prefixes: [String]
     /// The longest that one subscriber without room may hold up the others.
     public var stallTimeout: Duration
+    /// After how long a subscriber that does not answer is said to be silent; zero is never.
+    public var peerTimeout = Duration.zero
     /// Agents that keep no history: what they publish here is recorded here.
     public var recorded: Set<String> = []
     /// Whether the endpoints are those of a proxy of the user's own, to which this one connects.
@@ -155,6 +168,8 @@ public struct TopicConfiguration: Sendable, Hashable {
             }
             prefixes.append(prefix)
         }
+        peerTimeout = .milliseconds(
+            try reader.number("peer_timeout_ms", default: 0, atLeast: 0))
         recorded = try reader.names("record")
         try reader.finish()
     }

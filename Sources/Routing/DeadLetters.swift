@@ -7,6 +7,8 @@ public enum DeadLetterReason: String, Sendable, CaseIterable {
     case unknownDestination = "unknown destination"
     /// The destination's queue is at its bound.
     case queueFull = "queue full"
+    /// The destination took nothing for the whole stall timeout, and its queue is at its bound.
+    case stalled = "stalled"
     /// The bytes are no envelope.
     case malformed = "malformed"
     /// The content is larger than the NATS server carries.

@@ -1,7 +1,7 @@
 internal import ZeroMQ
 
 /// The way to another branch's proxy.
-final class Link {
+final class Link: Way {
     let name: String
     private(set) var endpoint: String
     private let ownName: String
@@ -33,6 +33,9 @@ final class Link {
         try socket.connect(to: endpoint)
         return socket
     }
+
+    /// A link reaches for its proxy by itself, and keeps what it has for it.
+    var isThere: Bool { true }
 
     /// The peer was started again elsewhere.
     func move(to endpoint: String) throws(ZeroMQError) {

@@ -9,8 +9,19 @@ struct Outlet {
     private(set) var window = 0
     /// Send all that waits, credit or not: the destination drains.
     var isFlushing = false
-    /// What the destination must be told will never come.
+    /// What the destination must be told will never come, behind what waits.
     var gaps = GapLedger()
+    /// The same, before what waits.
+    var evicted = GapLedger()
+    /// Send past the credit, as far as the socket takes it: nobody hears of new credit while the
+    /// proxy does not read. What is sent so is owed, and taken from the credit that comes.
+    var isOverdrawn = false
+    /// It took nothing for so long that nothing waits for it any more.
+    var isStalled = false
+    /// How many contents have left, ever.
+    private(set) var taken = 0
+    /// Who was asked to send no more for now, and to whom.
+    var asked: [PauseRequest] = []
 
     init(limits: QueueLimits) {
         queue = ParcelQueue(limits: limits)
@@ -25,23 +36,41 @@ struct Outlet {
     /// What is to be sent next, if the destination takes it.
     var next: Parcel? {
         guard let first = queue.parcels.first else { return nil }
-        guard let credit, first.takesCredit, !isFlushing else { return first }
+        guard let credit, first.takesCredit, !isFlushing, !isOverdrawn else { return first }
         return credit > 0 ? first : nil
+    }
+
+    /// Puts the notices of what was taken out before what is left of it, once that can go: until
+    /// then more may be taken out, and be told by the same notices.
+    mutating func prependEvicted(clock: RunClock) {
+        guard !evicted.isEmpty, let next, next.takesCredit else { return }
+        for notice in evicted.take(clock: clock).reversed() { queue.prepend(notice) }
+    }
+
+    /// Adds to the end, and takes out the oldest contents for it where there is no room.
+    mutating func force(_ parcel: Parcel) -> [Parcel] {
+        let victims = queue.makeRoom(for: parcel)
+        queue.append(parcel)
+        return victims
     }
 
     /// What `next` said was sent.
     mutating func sent() {
         guard let first = queue.parcels.first else { return }
-        if first.takesCredit, let credit { self.credit = max(0, credit - 1) }
+        if first.takesCredit { tookContent() }
         queue.removeFirst()
     }
 
     /// Whether nothing waits, nothing is to be told first, and the destination takes a content.
-    var isOpen: Bool { queue.parcels.isEmpty && gaps.isEmpty && (credit ?? 1) > 0 }
+    var isOpen: Bool {
+        queue.parcels.isEmpty && gaps.isEmpty && evicted.isEmpty && (credit ?? 1) > 0
+    }
 
     /// A content was sent that never waited here.
     mutating func tookContent() {
-        if let credit { self.credit = max(0, credit - 1) }
+        taken += 1
+        guard let credit else { return }
+        self.credit = isOverdrawn ? credit - 1 : max(0, credit - 1)
     }
 
     /// The destination attaches and takes this many; nil: it gives no credit.

@@ -41,10 +41,11 @@ struct Parcel: Sendable {
     }
 }
 
-/// How much may wait.
+/// How much may wait, and what happens to what comes then.
 struct QueueLimits: Sendable, Hashable {
     var messages: Int
     var bytes: Int
+    var overflow = QueueOverflow.dropNewest
 }
 
 /// Envelopes that wait, bounded in messages and bytes.
@@ -61,11 +62,7 @@ struct ParcelQueue {
     ///
     /// One that is alone always fits.
     mutating func offer(_ parcel: Parcel) -> Bool {
-        guard
-            parcels.isEmpty
-                || parcels.count < limits.messages
-                    && bytes + parcel.byteCount <= limits.bytes
-        else { return false }
+        guard hasRoom(for: parcel) else { return false }
         append(parcel)
         return true
     }
@@ -74,6 +71,38 @@ struct ParcelQueue {
     mutating func append(_ parcel: Parcel) {
         parcels.append(parcel)
         bytes += parcel.byteCount
+    }
+
+    /// Puts something before all that waits.
+    mutating func prepend(_ parcel: Parcel) {
+        parcels.prepend(parcel)
+        bytes += parcel.byteCount
+    }
+
+    /// Takes out the oldest contents until there is room for one more parcel.
+    ///
+    /// What is no content (a marker, a notice) stays: there is little of it, and it is not made
+    /// again.
+    mutating func makeRoom(for parcel: Parcel) -> [Parcel] {
+        var evicted: [Parcel] = []
+        while !hasRoom(for: parcel),
+            let index = parcels.firstIndex(where: \.takesCredit)
+        {
+            let oldest = parcels.remove(at: index)
+            bytes -= oldest.byteCount
+            evicted.append(oldest)
+        }
+        return evicted
+    }
+
+    private func hasRoom(for parcel: Parcel) -> Bool {
+        parcels.isEmpty
+            || parcels.count < limits.messages && bytes + parcel.byteCount <= limits.bytes
+    }
+
+    /// Whether this much of a bound is used, in messages or in bytes.
+    func isFilled(to part: Int, of parts: Int) -> Bool {
+        parcels.count * parts >= limits.messages * part || bytes * parts >= limits.bytes * part
     }
 
     mutating func removeFirst() {

@@ -1,7 +1,7 @@
 internal import Wire
 
 /// A registered agent: where it lives, and what waits for it.
-final class Peer {
+final class Peer: Way {
     let name: String
     let routingID: [UInt8]
     let wire: BranchConfiguration.AgentWire
@@ -32,6 +32,8 @@ final class Peer {
     var connection: Int32?
     /// Whether it was handed messages by that connection.
     var wasHanded = false
+    /// Whether it sends no more to whom it is asked not to send to.
+    var heedsPauses = false
     /// How often a connection ended by which it had been handed messages, outside of moves.
     var disconnects = 0
     /// Messages that were handed to it over NATS since it lives there, or that it got there itself.
@@ -63,6 +65,8 @@ final class Peer {
     var takesAtOnce: Bool {
         transport == .zmq && keepsHistory && held == nil && isReady && outlet.isOpen
     }
+
+    var isThere: Bool { isReady && isReachable && held == nil }
 
     /// Whether sending to it makes sense now.
     var isReady: Bool { wasAttached || mayBeSilent }

@@ -82,6 +82,12 @@ struct CommandSource: ~Copyable {
 
     mutating func next() throws(ControlError) -> Command? { try control?.next() }
 
+    /// Says that something happened which nobody asked for; without an orchestrator, to nobody.
+    mutating func event(_ name: String, _ fields: [String: Value]) {
+        // An orchestrator that takes nothing now has the node's log and history.
+        try? control?.event(name, fields)
+    }
+
     /// Answers; false when the orchestrator does not listen.
     mutating func answer(_ asker: Asker, _ result: Result<Value, CommandFailure>) -> Bool {
         switch asker {

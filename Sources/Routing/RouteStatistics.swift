@@ -133,7 +133,7 @@ struct RouteTable {
     private func place(of key: UInt64) -> Int {
         let mask = entries.count - 1
         // Fibonacci hashing: the numbers of sources and destinations are small and dense.
-        var index = Int(truncatingIfNeeded: key &* 0x9E37_79B9_7F4A_7C15 >> 32) & mask
+        var index = Int(truncatingIfNeeded: (key &* 0x9E37_79B9_7F4A_7C15) >> 32) & mask
         while entries[index].count > 0, entries[index].key != key { index = (index + 1) & mask }
         return index
     }

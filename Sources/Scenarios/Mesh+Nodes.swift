@@ -25,6 +25,9 @@ extension Mesh {
                 "routing_report_ms": Value(branch.routingReport.wholeMilliseconds),
                 "queue_messages": Value(branch.queueMessages),
                 "queue_bytes": Value(branch.queueBytes),
+                "overflow": .string(branch.queueOverflow.rawValue),
+                "stall_timeout_ms": Value(branch.stallTimeout.wholeMilliseconds),
+                "peer_timeout_ms": Value(branch.peerTimeout.wholeMilliseconds),
                 "taps": .bool(topology.isTapped), "record": topology.unrecorded,
                 "agents": .array(
                     topology.agents.filter { $0.branch == branch.name }.map { agent in
@@ -68,6 +71,7 @@ extension Mesh {
                 "nats": book.url(of: proxy.server),
                 "prefixes": .array(proxy.prefixes.map { .string($0) }),
                 "stall_timeout_ms": Value(proxy.stallTimeout.wholeMilliseconds),
+                "peer_timeout_ms": Value(proxy.peerTimeout.wholeMilliseconds),
                 "record": topology.unrecorded,
             ]
         }

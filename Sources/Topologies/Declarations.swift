@@ -25,6 +25,9 @@ struct Declarations {
         let routingReport: Duration
         let queueMessages: Int
         let queueBytes: Int
+        let overflow: QueueOverflow
+        let stallTimeout: Duration
+        let peerTimeout: Duration
         let command: Located<[String]>?
         let connect: Located<Endpoint>?
         /// Keys that are about a proxy of ours alone, where they stand.
@@ -37,6 +40,7 @@ struct Declarations {
         let prefixes: [Located<String>]
         let server: Located<String>?
         let stallTimeout: Duration
+        let peerTimeout: Duration
         let command: Located<[String]>?
         let connect: Connection?
 
@@ -141,6 +145,11 @@ extension Declarations {
         }
     }
 
+    /// libzmq counts what it promises a peer in tenths of a second, 16 bits of them.
+    private static var peerTimeout: Reading<Duration> {
+        .duration(in: .zero ... .seconds(600))
+    }
+
     private static var branch: Reading<Branch> {
         .mapping { branch in
             let queue = branch.optional(
@@ -148,7 +157,9 @@ extension Declarations {
                 .mapping { queue in
                     (
                         messages: queue.optional("messages", .integer(in: 1...10_000_000)),
-                        bytes: queue.optional("bytes", .byteSize(in: 1_024...1_099_511_627_776))
+                        bytes: queue.optional("bytes", .byteSize(in: 1_024...1_099_511_627_776)),
+                        overflow: queue.optional(
+                            "overflow", .enumeration("overflow", of: QueueOverflow.self))
                     )
                 })
             return Branch(
@@ -161,9 +172,14 @@ extension Declarations {
                     default: .seconds(5)),
                 queueMessages: queue?.messages ?? 100_000,
                 queueBytes: queue?.bytes ?? 268_435_456,
+                overflow: queue?.overflow ?? .dropNewest,
+                stallTimeout: branch.optional(
+                    "stall_timeout", .duration(in: .zero ... .seconds(600)), default: .seconds(5)),
+                peerTimeout: branch.optional("peer_timeout", peerTimeout, default: .seconds(5)),
                 command: branch.optional("command", .located(.command)),
                 connect: branch.optional("connect", .located(.endpoint)),
-                ownKeys: ["links", "routing_report"].compactMap { key in
+                ownKeys: ["links", "routing_report", "stall_timeout", "peer_timeout"].compactMap {
+                    key in
                     branch.keyLocation(of: key).map { (key, $0) }
                 })
         }
@@ -180,6 +196,7 @@ extension Declarations {
                 server: proxy.optional("nats", .located(.string)),
                 stallTimeout: proxy.optional(
                     "stall_timeout", .duration(in: .zero ... .seconds(600)), default: .seconds(5)),
+                peerTimeout: proxy.optional("peer_timeout", peerTimeout, default: .seconds(5)),
                 command: proxy.optional("command", .located(.command)),
                 connect: proxy.optional(
                     "connect",

@@ -82,7 +82,9 @@ extension Resolver {
                     branch.server, of: "branch \(Diagnostic.quote(entry.key))",
                     at: entry.location),
                 routingReport: branch.routingReport, queueMessages: branch.queueMessages,
-                queueBytes: branch.queueBytes, location: entry.location)
+                queueBytes: branch.queueBytes, queueOverflow: branch.overflow,
+                stallTimeout: branch.stallTimeout, peerTimeout: branch.peerTimeout,
+                location: entry.location)
         }
     }
 
@@ -116,7 +118,8 @@ extension Resolver {
                 server: server(
                     proxy.server, of: "topic proxy \(Diagnostic.quote(entry.key))",
                     at: entry.location),
-                stallTimeout: proxy.stallTimeout, location: entry.location)
+                stallTimeout: proxy.stallTimeout, peerTimeout: proxy.peerTimeout,
+                location: entry.location)
         }
     }
 

@@ -103,8 +103,24 @@ public struct Branch: Sendable {
     public let queueMessages: Int
     /// How many bytes may wait for one destination.
     public let queueBytes: Int
+    /// What happens to what comes for a destination whose queue is full.
+    public let queueOverflow: QueueOverflow
+    /// How long a destination that takes nothing may hold up whoever sends, with `pause`.
+    public let stallTimeout: Duration
+    /// After how long a peer that does not answer is said to be silent; zero is never.
+    public let peerTimeout: Duration
     /// Where the file declares it.
     public let location: Location
+}
+
+/// What happens to what comes for a destination whose queue is full.
+public enum QueueOverflow: String, Sendable, CaseIterable {
+    /// Whoever sends waits.
+    case pause
+    /// What has waited longest is dropped.
+    case dropOldest = "drop_oldest"
+    /// What came last is dropped.
+    case dropNewest = "drop_newest"
 }
 
 /// An XSUB/XPUB proxy for topics.
@@ -123,6 +139,8 @@ public struct TopicProxy: Sendable {
     public let server: String?
     /// How long a subscriber may hold the proxy up before it loses a message.
     public let stallTimeout: Duration
+    /// After how long a subscriber that does not answer is said to be silent; zero is never.
+    public let peerTimeout: Duration
     /// Where the file declares it.
     public let location: Location
 

@@ -78,11 +78,14 @@ final class Dealer {
     /// What came before the answer to the hello.
     private var early: [[[UInt8]]] = []
 
-    init(_ name: String, at endpoint: String?, in context: Context) throws {
+    init(
+        _ name: String, at endpoint: String?, in context: Context, highWaterMark: Int = 1_000
+    ) throws {
         self.name = name
         socket = try Socket(
             .dealer, in: context,
-            options: SocketOptions(routingID: name, linger: .seconds(5)))
+            options: SocketOptions(
+                routingID: name, linger: .seconds(5), receiveHighWaterMark: highWaterMark))
         try socket.connect(to: try #require(endpoint))
     }
 

@@ -28,7 +28,9 @@ struct TopologyTests {
             links: [photogrammetry]
             nats: main
             routing_report: 2s
-            queue: { messages: 10, bytes: 1MiB }
+            queue: { messages: 10, bytes: 1MiB, overflow: drop_oldest }
+            stall_timeout: 2s
+            peer_timeout: 0s
           photogrammetry: { endpoint: ipc://photogrammetry }
           thoughts-branch: { links: core }
         topic_proxies:
@@ -38,6 +40,7 @@ struct TopologyTests {
             prefixes: [tot, status]
             nats: main
             stall_timeout: 1s
+            peer_timeout: 3s
         pools:
           clouds:
             { size: 16MB, slots: 4, checksum: write, lease: 5s, wait: 100ms, when_full: direct }
@@ -96,11 +99,15 @@ struct TopologyTests {
         #expect(core.routingReport == .seconds(2))
         #expect(core.queueMessages == 10)
         #expect(core.queueBytes == 1_048_576)
+        #expect(core.queueOverflow == .dropOldest)
+        #expect(core.stallTimeout == .seconds(2))
+        #expect(core.peerTimeout == .zero)
 
         let proxy = try #require(topology.topicProxies.first)
         #expect(proxy.publish?.resolved(in: "/run/x") == "tcp://127.0.0.1:5560")
         #expect(proxy.subscribe?.resolved(in: "/run/x") == "tcp://127.0.0.1:*")
         #expect(proxy.stallTimeout == .seconds(1))
+        #expect(proxy.peerTimeout == .seconds(3))
         let pool = try #require(topology.pools.first)
         #expect(pool.byteCount == 64_000_000)
         #expect(pool.checksum == .write)
