@@ -84,7 +84,8 @@ let package = Package(
         module(
             "Routing",
             [
-                "Control", "Wire", "JSON", "ZeroMQ", "NATS", "Recording", "Threads", collections,
+                "CLinux", "Control", "Wire", "JSON", "ZeroMQ", "NATS", "Recording", "Threads",
+                collections,
             ]),
         module("Supervision", ["CLinux", "Threads"]),
 

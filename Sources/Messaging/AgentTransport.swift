@@ -32,6 +32,8 @@ public enum Inbound: Hashable, Sendable {
     case confirmed(ticket: UInt64)
     /// Something came that could not be read.
     case malformed(String)
+    /// Something about the way itself, for the record.
+    case remark(String)
 }
 
 /// One way into the mesh: how an agent's envelopes leave and come.

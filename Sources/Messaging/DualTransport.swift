@@ -92,7 +92,7 @@ public final class DualTransport: AgentTransport {
             switch inbound {
             case .shadow, .confirmed: return inbound
             case .malformed(let what): problems.append("malformed: \(what)")
-            case .arrival, .unidentified, .gap: continue
+            case .arrival, .unidentified, .gap, .remark: continue
             }
         }
         return nil

@@ -176,6 +176,7 @@ extension AgentClient {
                     reason: reason, at: clock.now))
         case .confirmed(let ticket): confirmedTickets.insert(ticket)
         case .malformed(let what): try noteMalformed(what)
+        case .remark(let what): try annotate(.note(what, at: clock.now))
         }
     }
 
@@ -198,7 +199,7 @@ extension AgentClient {
             try noteMalformed(
                 "a message of '\(seed.from)' came after the time for draining was up")
         case .malformed(let what): try noteMalformed(what)
-        case .gap, .confirmed, .shadow: break
+        case .gap, .confirmed, .shadow, .remark: break
         }
     }
 

@@ -16,6 +16,8 @@ final class TopicLane {
     private let context: Context
     private var publishers: [String: TopicPublisher] = [:]
     private var subscribers: [(proxy: String, socket: TopicSubscriber)] = []
+    /// By which it is noticed that one of the proxies is frozen.
+    private var beats: [Beat] = []
     private var tickets: UInt64 = 0
     /// What is received, in libzmq's own buffers.
     private var incoming = MultipartMessage()
@@ -122,7 +124,18 @@ final class TopicLane {
     }
 
     /// What tells that there is something to receive.
-    var pollItems: [PollItem] { subscribers.map { $0.socket.pollItem } }
+    var pollItems: [PollItem] {
+        subscribers.map { $0.socket.pollItem } + beats.map(\.pollItem)
+    }
+
+    /// What there is to say of the proxies themselves.
+    func remark() throws(MessagingError) -> String? {
+        for beat in beats {
+            let remark = try zeroMQ(.receive) { () throws(ZeroMQError) in try beat.look() }
+            if let remark { return remark }
+        }
+        return nil
+    }
 
     /// Subscribes at every proxy that may carry something under the topic.
     func subscribe(to topic: String) throws(MessagingError) -> UInt64 {
@@ -150,6 +163,9 @@ final class TopicLane {
         }
         let socket = try TopicSubscriber(endpoint: proxy.subscribe, agent: agent, in: context)
         subscribers.append((proxy.name, socket))
+        if proxy.peerTimeout > .zero {
+            beats.append(try Beat.toTopics(proxy, of: agent, clock: clock, in: context))
+        }
         return socket
     }
 
@@ -197,6 +213,7 @@ final class TopicLane {
 
     /// Ends all ways.
     func close() {
+        beats.removeAll()
         subscribers.removeAll()
         publishers.removeAll()
     }

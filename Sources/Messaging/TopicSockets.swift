@@ -12,6 +12,8 @@ public struct TopicProxyEndpoints: Hashable, Sendable {
     public var subscribe: String
     /// It serves these topics and all below them; an empty one is all topics.
     public var prefixes: [String]
+    /// After how long it is said to be silent, where it does not answer; zero is never.
+    public var peerTimeout = Duration.zero
 
     /// Names a proxy.
     public init(name: String, publish: String, subscribe: String, prefixes: [String]) {
@@ -21,13 +23,15 @@ public struct TopicProxyEndpoints: Hashable, Sendable {
         self.prefixes = prefixes
     }
 
-    /// Reads `{"name", "publish", "subscribe", "prefixes": [..]}`; nil where one is missing.
+    /// Reads `{"name", "publish", "subscribe", "prefixes": [..]}` and, where it is there,
+    /// `peer_timeout_ms`; nil where another is missing.
     public init?(_ value: Value) {
         guard let name = value["name"]?.string, let publish = value["publish"]?.string,
             let subscribe = value["subscribe"]?.string,
             let prefixes = value["prefixes"]?.array?.compactMap(\.string)
         else { return nil }
         self.init(name: name, publish: publish, subscribe: subscribe, prefixes: prefixes)
+        peerTimeout = .milliseconds(max(0, value["peer_timeout_ms"]?.integer ?? 0))
     }
 }
 

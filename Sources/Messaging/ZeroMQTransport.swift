@@ -28,6 +28,9 @@ public final class ZeroMQTransport: AgentTransport {
     private var awaitedHold: UInt64?
     /// Which start of the branch's proxy answered the hello.
     private var branchIncarnation: Int64?
+    /// By which it is noticed that the branch's proxy is frozen.
+    private var beat: Beat?
+    private let context: Context
     /// To whom nothing is sent until the branch says so: there is little room left for them.
     private var heldBack: Set<String> = []
     /// Another start of it says hello: it does not know how much may be sent.
@@ -51,6 +54,7 @@ public final class ZeroMQTransport: AgentTransport {
     ) throws(MessagingError) {
         self.configuration = configuration
         self.clock = clock
+        self.context = context
         topics = TopicLane(
             agent: configuration.agent, incarnation: configuration.incarnation,
             proxies: configuration.topicProxies, keepFrom: configuration.keepFrom, clock: clock,
@@ -116,8 +120,24 @@ public final class ZeroMQTransport: AgentTransport {
         if start != branchIncarnation { heldBack = [] }
         branchIncarnation = start ?? branchIncarnation
         isAttached = true
+        listenForBeats(within: .milliseconds(answer?["peer_timeout_ms"]?.integer ?? 0))
         isUnknown = answer?["registered"] == false
         sayHelloAgain()
+    }
+
+    /// Where the branch watches its agents, it can be watched by them.
+    private func listenForBeats(within timeout: Duration) {
+        guard beat == nil, timeout > .zero else { return }
+        // Without it nothing is lost but the word that the branch is silent.
+        beat = try? Beat.toBranch(
+            at: configuration.branch, of: configuration.agent, within: timeout, clock: clock,
+            in: context)
+    }
+
+    private func remark() throws(MessagingError) -> String? {
+        let own = try zeroMQ(.receive) { () throws(ZeroMQError) in try beat?.look() }
+        if let own { return own }
+        return try topics.remark()
     }
 
     private func isHeldBack(_ name: String) -> Bool {
@@ -186,7 +206,7 @@ public final class ZeroMQTransport: AgentTransport {
         }
         sayHelloAgain()
         if owedCredit >= max(1, configuration.window / 2) { grantCredit() }
-        return nil
+        return try remark().map { .remark($0) }
     }
 
     private func receive(from source: Int) throws(MessagingError) -> Bool {
@@ -231,7 +251,7 @@ public final class ZeroMQTransport: AgentTransport {
 
     /// The branch's and the topic proxies' sockets.
     public func inboundItems() -> [PollItem] {
-        [dealer.pollItem()] + topics.pollItems
+        [dealer.pollItem()] + topics.pollItems + (beat.map { [$0.pollItem] } ?? [])
     }
 
     /// The branch's socket; for topics libzmq does not tell, nor for whom the branch holds back.

@@ -37,6 +37,7 @@ extension BranchProxy {
         unasked.removeAll { $0 === peer }
         let window = hello["window"]?.integer.map { Int(min(max($0, 1), 1_000_000)) }
         peer.outlet.attach(window: window)
+        peer.seat = passage.incoming.connection()
         peer.heedsPauses = hello["pauses"]?.bool ?? false
         forgetPauses(of: peer)
         let incarnation = hello["incarnation"]?.integer.flatMap(UInt32.init(exactly:)) ?? 0
@@ -52,6 +53,7 @@ extension BranchProxy {
             content: [
                 "branch": .string(configuration.name), "incarnation": Value(incarnation),
                 "registered": .bool(isRegistered),
+                "peer_timeout_ms": Value(Int(configuration.peerTimeout / .milliseconds(1))),
             ])
     }
 
@@ -164,7 +166,10 @@ extension BranchProxy {
     /// Finds out who has gone: what was handed to a connection that ends may not have been read.
     func noteDisconnects() throws(RoutingError) {
         try zeroMQ { () throws(ZeroMQError) in
-            while let connection = try monitor.nextDisconnected() { gone.append(connection) }
+            while let connection = try monitor.nextDisconnected() {
+                gone.append(connection)
+                noteGone(connection)
+            }
         }
         // What it sent before it went says whose connection it was, and its number may be given to
         // the next at once.

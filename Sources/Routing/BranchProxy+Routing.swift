@@ -22,6 +22,8 @@ extension BranchProxy {
     /// - Throws: `RoutingError` when a socket fails.
     func handle(_ frames: [[UInt8]], of count: Int) throws(RoutingError) {
         let sender = frames[0]
+        // Nothing is said there; but by whom somebody calls himself so, it is.
+        guard !sender.starts(with: Self.beatPrefix) else { return }
         let peer = peers[sender]
         if let peer { noteConnection(of: peer) }
         switch count {

@@ -59,6 +59,7 @@ public final class BranchProxy: Node {
     var fillings: [ObjectIdentifier: Filling] = [:]
     /// Whether something from NATS may wait that nothing tells of again.
     var hasLeftArrivals = false
+    var nextWatch = ContinuousClock.now
     /// How often everybody had to wait.
     var waits = 0
     /// What the proxy itself says and could not yet.
@@ -184,6 +185,7 @@ public final class BranchProxy: Node {
             try askForHellos()
             try retry()
             try tendFillings()
+            try watchPeers()
             expirePending()
             deadLetters.writeWaiting()
             if ContinuousClock.now >= nextReport {
@@ -202,6 +204,9 @@ public final class BranchProxy: Node {
         let isFull =
             blocked.values.contains { $0.isReachable }
             || links.values.contains { !$0.outlet.isEmpty }
+        if configuration.peerTimeout > .zero {
+            wait = min(wait, max(.milliseconds(10), configuration.peerTimeout / 6))
+        }
         if !fillings.isEmpty { wait = min(wait, .milliseconds(10)) }
         if !unsent.isEmpty || isFull || !isReading { wait = min(wait, .milliseconds(1)) }
         return wait
@@ -231,6 +236,7 @@ public final class BranchProxy: Node {
 
     var reportLines: [String] {
         passage.statistics.report(title: configuration.name, deadLetters: deadLetters.counts)
+            + silenceLines
     }
 
     private func handleControl() throws(RoutingError) {

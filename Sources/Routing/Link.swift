@@ -8,6 +8,8 @@ final class Link: Way {
     private let context: Context
     var socket: Socket
     var outlet: Outlet
+    var stuck: Stuck?
+    var silentSince: ContinuousClock.Instant?
 
     static let routingIDPrefix = Array("_branch.".utf8)
 

@@ -32,6 +32,13 @@ final class Peer: Way {
     var connection: Int32?
     /// Whether it was handed messages by that connection.
     var wasHanded = false
+    /// The ROUTER's connection to it by which it said hello.
+    var seat: Int32?
+    /// Whether it has, or had until `beatLost`, a connection on which heartbeats run.
+    var isBeating = false
+    var beatLost: ContinuousClock.Instant?
+    var stuck: Stuck?
+    var silentSince: ContinuousClock.Instant?
     /// Whether it sends no more to whom it is asked not to send to.
     var heedsPauses = false
     /// How often a connection ended by which it had been handed messages, outside of moves.

@@ -21,6 +21,29 @@ struct StallPolicy {
         return true
     }
 
+    /// The same, where the one that has no room is ended instead: everybody waits its time once more
+    /// for the next that stalls, but not for one that has long taken nothing.
+    ///
+    /// - Parameters:
+    ///   - timeout: The stall timeout.
+    ///   - isKnown: Whether some connection has taken nothing for that long.
+    ///   - now: The present time.
+    /// - Returns: Whether somebody's time is up.
+    mutating func isOver(
+        timeout: Duration, isKnown: Bool, now: ContinuousClock.Instant
+    ) -> Bool {
+        let start = since ?? now
+        since = start
+        // Long enough for libzmq to end the connection that was cut last.
+        let isNext = isKnown && lossySince.map { now - $0 < timeout + Self.settling } ?? false
+        guard now - start >= (isNext ? min(timeout, Self.settling) : timeout) else { return false }
+        lossySince = now
+        since = now
+        return true
+    }
+
+    private static let settling = Duration.milliseconds(200)
+
     /// Everybody had room.
     ///
     /// Only after a while does that mean that the stalled one reads again: it may not be

@@ -146,6 +146,10 @@ extension TopicProxy: Pending {
         [
             "messages": Value(passage.messages), "bytes": Value(passage.bytes),
             "stalled": Value(stalled),
+            "cuts": Value(cuts), "silent": .array(silences.silent.map { .string($0) }),
+            "beating": .array(silences.beating.map { .string($0) }),
+            "absent": .array(
+                absent.absent.map { ["agent": .string($0.name), "lost": Value($0.lost)] }),
             "backlog": Value(backlog.count),
             "dead_letters": .object(
                 Dictionary(deadLetters.counts.map { ($0.reason, Value($0.count)) }) { $1 }),
@@ -159,6 +163,9 @@ extension TopicProxy: Pending {
 
     /// Ends in order: what can still leave does, what cannot is accounted for.
     func shutDown() throws(RoutingError) {
+        try zeroMQ { () throws(ZeroMQError) in
+            try passage.subscribers.setLinger(.seconds(1))
+        }
         let end = ContinuousClock.now + .milliseconds(500)
         handleInbox()
         while ContinuousClock.now < end {

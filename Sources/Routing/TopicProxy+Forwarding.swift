@@ -148,57 +148,6 @@ extension TopicProxy {
         while let frames = backlog.first, try sendOrStall(frames) { backlog.removeFirst() }
     }
 
-    /// Whether the message has left; past a subscriber whose time is up, if need be.
-    private func sendOrStall(_ frames: [[UInt8]]) throws(RoutingError) -> Bool {
-        let result = try zeroMQ { () throws(ZeroMQError) in try passage.subscribers.send(frames) }
-        let now = ContinuousClock.now
-        if result == .sent {
-            stall.hadRoom(timeout: configuration.stallTimeout, now: now)
-            return true
-        }
-        guard stall.isOver(timeout: configuration.stallTimeout, now: now) else { return false }
-        try zeroMQ { () throws(ZeroMQError) in
-            try passage.subscribers.setXPubNoDrop(false)
-            _ = try passage.subscribers.send(frames)
-            try passage.subscribers.setXPubNoDrop(true)
-        }
-        stall.lost(now: now)
-        stalled += 1
-        // One line for the first, then for each thousand.
-        if stalled % 1_000 == 1 {
-            let topic = String(decoding: frames[0], as: UTF8.self)
-            let what = "a subscriber of '\(topic)' has no room and loses (\(stalled) until now)"
-            log("STALL: \(what)")
-            history.annotate(.note("\(configuration.name): \(what)", at: clock.now))
-        }
-        return true
-    }
-
-    /// Subscriptions as they come and go, and the answers to those that only ask.
-    func takeSubscriptions() throws(RoutingError) {
-        while true {
-            let frames = try zeroMQ { () throws(ZeroMQError) in try passage.subscribers.receive() }
-            guard let frame = frames?.first else { return }
-            guard frames?.count == 1, let action = frame.first, action <= 1 else {
-                deadLetters.addMalformed("from a subscriber", history: history)
-                continue
-            }
-            let topic = frame.dropFirst()
-            guard topic.first == UInt8(ascii: "_") else {
-                // A log is read line by line.
-                let name = String(
-                    decoding: topic.prefix(Names.topicLengthMax).map { $0 < 0x20 ? 0x3F : $0 },
-                    as: UTF8.self)
-                log("\(action == 1 ? "SUB" : "UNSUB"): \(name)")
-                continue
-            }
-            // Being behind the subscriber's other subscriptions, it says that they are in force.
-            guard action == 1, topic.starts(with: "_confirm.".utf8) else { continue }
-            let hello = ownEnvelope(.hello, type: "confirm", about: "")
-            try deliver([Array(topic), hello.header, []])
-        }
-    }
-
     func ownEnvelope(_ kind: Envelope.Kind, type: String, about agent: String) -> Envelope {
         Envelope(
             identity: Identity(

@@ -95,6 +95,6 @@ extension TopicProxy {
     /// Whether there is nothing to be done with a message but to give it to the subscribers.
     private var takesShortWay: Bool {
         bridge == nil && holds.isEmpty && configuration.recorded.isEmpty
-            && !configuration.isBeside && !stall.isSeen
+            && !configuration.isBeside && !stall.isSeen && absent.isEmpty
     }
 }

@@ -10,7 +10,7 @@ internal import ZeroMQ
 /// subscriber what it wants, bridged to NATS for the topics under its prefixes.
 ///
 /// It loses nothing while every subscriber reads: where one has no room, the publishers wait. After
-/// the stall timeout that subscriber loses alone, until it reads again.
+/// the stall timeout that subscriber is cut off and loses alone, until it reads again.
 ///
 /// Like `BranchProxy` it is run by one thread, and what came from NATS never goes back there.
 public final class TopicProxy: Node {
@@ -38,7 +38,15 @@ public final class TopicProxy: Node {
     var stall = StallPolicy()
     /// Copies of what a moving agent subscribes to, by agent.
     var holds: [String: TopicHold] = [:]
+    /// Messages that went past somebody who had been cut off, or had no room.
     var stalled = 0
+    /// Tells of subscribers that come and go.
+    var monitor: Monitor
+    var connections = SubscriberConnections()
+    var absent = AbsentSubscribers()
+    var silences = SubscriberSilences()
+    /// Connections that were ended from here.
+    var cuts = 0
     /// What NATS had without identity and a proxy of the user's own will give back.
     var returning = ReturningMessages()
 
@@ -72,6 +80,9 @@ public final class TopicProxy: Node {
         let subscribers = try zeroMQ { () throws(ZeroMQError) in
             try Self.outbound(configuration, in: context)
         }
+        monitor = try zeroMQ { () throws(ZeroMQError) in
+            try Monitor(of: subscribers, in: context)
+        }
         endpoints =
             configuration.isBeside
             ? [:] : ["publish": publishers.lastEndpoint, "subscribe": subscribers.lastEndpoint]
@@ -90,7 +101,9 @@ public final class TopicProxy: Node {
     private static func outbound(
         _ configuration: TopicConfiguration, in context: Context
     ) throws(ZeroMQError) -> Socket {
-        var options = SocketOptions(linger: .seconds(1), xpubNoDrop: true)
+        // What waits for a subscriber that is gone, or was cut off, is of use to nobody; at the end
+        // of the proxy it is given time.
+        var options = SocketOptions(linger: .zero, xpubNoDrop: true)
         options.xpubVerboser = true
         var subscribers = try Socket(.xpub, in: context, options: options)
         if configuration.isBeside {
@@ -147,7 +160,10 @@ public final class TopicProxy: Node {
                 mayTake ? .milliseconds(pending.isEmpty ? 200 : 50) : .milliseconds(1)
             _ = try zeroMQ { () throws(ZeroMQError) in try poll(&items, timeout: wait) }
             if stop != nil, items[stopIndex].isReadable { break }
+            try noteConnections()
+            connections.look(now: .now)
             try takeSubscriptions()
+            watchSubscribers()
             try handleControl()
             try flushBacklog()
             handleInbox(arrivals: backlog.isEmpty)

@@ -98,6 +98,9 @@ extension Mesh {
                         "publish": .string(bound?["publish"] ?? ""),
                         "subscribe": .string(bound?["subscribe"] ?? ""),
                         "prefixes": .array(proxy.prefixes.map { .string($0) }),
+                        // A proxy of the user's own knows nothing of it.
+                        "peer_timeout_ms": Value(
+                            proxy.provider.isForeign ? 0 : proxy.peerTimeout.wholeMilliseconds),
                     ]
                 }
             )

@@ -35,6 +35,7 @@ package actor Mesh {
     /// Why that is not known of all of them.
     var poolProblems: [String] = []
     private var watcher: Task<Void, Never>?
+    private var listener: Task<Void, Never>?
     /// Why the mesh cannot carry what it should any more: a part ended and does not come back.
     private(set) var breakage: String?
     /// Ends that nobody asked for and no fault explains.
@@ -76,6 +77,15 @@ package actor Mesh {
     /// Starts everything, or all but the agents, and returns when it is ready.
     package func start(withAgents: Bool = true) async throws {
         let events = context.supervisor.events()
+        let (said, context) = (control.events, context)
+        listener = Task {
+            for await event in said {
+                guard case .event(let child, let name, let fields) = event else { continue }
+                context.note(name, fields.merging(["process": .string(child.name)]) { $1 })
+                let words = [fields["peer"]?.string, fields["what"]?.string].compactMap(\.self)
+                context.report("  \(child.name): " + words.joined(separator: " "))
+            }
+        }
         watcher = Task { [weak self] in
             for await event in events { await self?.heed(event) }
         }
@@ -109,6 +119,7 @@ package actor Mesh {
     package func stop() async {
         await quiesce()
         watcher?.cancel()
+        listener?.cancel()
         let agents = topology.agents.map(\.name)
         let nodes = topology.branches.map(\.nodeName) + topology.topicProxies.map(\.nodeName)
         let foreign =

@@ -1,8 +1,18 @@
 internal import CZMQ
 
-/// Tells of the connections of one socket that end, by the numbers that `MultipartMessage` has them
-/// under.
+/// Tells of the connections of one socket that come and end, by the numbers that `MultipartMessage`
+/// has them under.
 public struct Monitor: ~Copyable {
+    /// What happened to a connection.
+    public enum Event: Hashable, Sendable {
+        /// A peer's connection was accepted; its number is the descriptor.
+        case accepted(Int32)
+        /// The greeting of a connection is over: its peer is alive.
+        case greeted
+        /// A connection has ended.
+        case disconnected(Int32)
+    }
+
     private var events: Socket
 
     /// Watches a socket of the same thread, which is watched by nobody else.
@@ -15,15 +25,19 @@ public struct Monitor: ~Copyable {
         let endpoint = "inproc://monitor-\(UInt(bitPattern: socket.handle))"
         let handle = socket.handle
         try retrying(.configure("a monitor")) {
-            zmq_socket_monitor(handle, endpoint, ZMQ_EVENT_DISCONNECTED)
+            zmq_socket_monitor(
+                handle, endpoint,
+                ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED)
         }
-        var events = try Socket(.pair, in: context)
+        // Nothing of what happens may be missed, and it is small.
+        var events = try Socket(
+            .pair, in: context, options: SocketOptions(receiveHighWaterMark: 0))
         try events.connect(to: endpoint)
         self.events = events
     }
 
-    /// A connection that has ended, if there is one of which nobody was told yet.
-    public mutating func nextDisconnected() throws(ZeroMQError) -> Int32? {
+    /// The next thing that happened, if there is one of which nobody was told yet.
+    public mutating func next() throws(ZeroMQError) -> Event? {
         while let frames = try events.receive() {
             // A number of the event, then its value: as the machine has them, without a gap.
             guard let frame = frames.first, frame.count >= 6 else { continue }
@@ -33,7 +47,20 @@ public struct Monitor: ~Copyable {
                     bytes.loadUnaligned(fromByteOffset: 2, as: Int32.self)
                 )
             }
-            if CInt(event) == ZMQ_EVENT_DISCONNECTED { return value }
+            switch CInt(event) {
+            case ZMQ_EVENT_ACCEPTED: return .accepted(value)
+            case ZMQ_EVENT_HANDSHAKE_SUCCEEDED: return .greeted
+            case ZMQ_EVENT_DISCONNECTED: return .disconnected(value)
+            default: continue
+            }
+        }
+        return nil
+    }
+
+    /// A connection that has ended, if there is one of which nobody was told yet.
+    public mutating func nextDisconnected() throws(ZeroMQError) -> Int32? {
+        while let event = try next() {
+            if case .disconnected(let connection) = event { return connection }
         }
         return nil
     }

@@ -8,11 +8,15 @@ public struct SocketOptions: Hashable, Sendable {
         public var interval: Duration
         /// The connection is closed when a heartbeat is not answered within this time.
         public var timeout: Duration
+        /// The peer is told to close the connection when it hears nothing for this time, in tenths
+        /// of a second; zero: it is told nothing.
+        public var timeToLive: Duration
 
         /// Makes heartbeat settings.
-        public init(interval: Duration, timeout: Duration) {
+        public init(interval: Duration, timeout: Duration, timeToLive: Duration = .zero) {
             self.interval = interval
             self.timeout = timeout
+            self.timeToLive = timeToLive
         }
     }
 
@@ -104,6 +108,9 @@ extension SocketOptions {
         if let heartbeat {
             try set("heartbeat interval", ZMQ_HEARTBEAT_IVL, heartbeat.interval.milliseconds)
             try set("heartbeat timeout", ZMQ_HEARTBEAT_TIMEOUT, heartbeat.timeout.milliseconds)
+            if heartbeat.timeToLive > .zero {
+                try set("heartbeat TTL", ZMQ_HEARTBEAT_TTL, heartbeat.timeToLive.milliseconds)
+            }
         }
         if pattern == .router {
             try set("mandatory routing", ZMQ_ROUTER_MANDATORY, routerMandatory ? 1 : 0)

@@ -175,6 +175,7 @@ struct TopicTests {
         }
         #expect(try proxy.status("stalled").integer ?? 0 > 0)
         #expect(log.lines.contains { $0.hasPrefix("STALL: a subscriber of 'tot'") })
+        #expect(try proxy.status("cuts") == 1)
     }
 
     @Test("Foreign publishers' two frames pass as they are")

@@ -104,6 +104,7 @@ int synmesh_remove_tree(const char *path);
 
 // Locks and loads for shared memory.
 #include "SharedMemory.h"
+#include "Sockets.h"
 
 // Timers to poll.
 #include "Timer.h"

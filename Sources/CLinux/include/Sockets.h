@@ -1,0 +1,14 @@
+#ifndef SYNMESH_SOCKETS_H
+#define SYNMESH_SOCKETS_H
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+// Bytes that were written to a connected socket and that its peer has not taken: for TCP those that
+// were not acknowledged, for a Unix socket those that were not read. Returns -1 for what is no socket.
+static inline int synmesh_unsent(int descriptor) {
+    int count = 0;
+    return ioctl(descriptor, SIOCOUTQ, &count) == 0 ? count : -1;
+}
+
+#endif
