@@ -36,6 +36,8 @@ public struct AgentEnvironment: Hashable, Sendable {
     public let topicProxies: [TopicProxyEndpoints]
     /// The shared-memory pools of the mesh.
     public let pools: [PoolAccess]
+    /// What of that which the agent sends goes together in one message; nil: nothing does.
+    public let batching: Batching?
     /// The agent's settings, an object.
     public let settings: Value
 
@@ -65,6 +67,7 @@ public struct AgentEnvironment: Hashable, Sendable {
         seedAgents = reader.names("SYNMESH_SEED_AGENTS")
         topicProxies = reader.topicProxies("SYNMESH_TOPIC_PROXIES")
         pools = reader.pools("SYNMESH_POOLS")
+        batching = reader.batching("SYNMESH_BATCH")
         settings = reader.settings("SYNMESH_SETTINGS")
         guard reader.problems.isEmpty else {
             throw AgentFailure(
@@ -173,6 +176,15 @@ private struct VariableReader {
                 "\(key) holds an entry without 'name', 'path', 'wait_ms' or 'when_full'")
         }
         return pools
+    }
+
+    mutating func batching(_ key: String) -> Batching? {
+        guard let value = json(key) else { return nil }
+        let batching = Batching(value)
+        if batching == nil {
+            problems.append("\(key) lacks 'messages', 'bytes' or 'latency_us', or one is no number")
+        }
+        return batching
     }
 
     mutating func settings(_ key: String) -> Value {

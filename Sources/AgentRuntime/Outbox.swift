@@ -18,7 +18,9 @@ public final class Outbox {
     private(set) var lastFailure: MessagingError?
     private var failuresLogged = 0
     /// Envelopes that could not be sent.
-    public private(set) var failed: UInt64 = 0
+    public var failed: UInt64 { refused + client.unsentInBatches }
+    /// Those of which the send itself said so.
+    private var refused: UInt64 = 0
     /// What the agent asked to hear, or to hear no more, and has not been done yet.
     private(set) var wishes: [Wish] = []
 
@@ -64,7 +66,7 @@ public final class Outbox {
             isBlocked = false
             return identity
         } catch {
-            failed += 1
+            refused += 1
             if case .noRoom = error.reason { isBlocked = true }
             throw error
         }
@@ -165,7 +167,7 @@ public final class Outbox {
     private func settle(
         _ sending: AgentClient.CloudSending
     ) throws(MessagingError) -> [Identity] {
-        failed += UInt64(sending.failures.count)
+        refused += UInt64(sending.failures.count)
         isBlocked = sending.failures.contains { failure in
             if case .noRoom = failure.reason { true } else { false }
         }

@@ -85,6 +85,7 @@ final class Runtime {
             name: environment.name, kind: environment.kind, seed: environment.seed,
             settings: environment.settings)
         options.pools = environment.pools
+        options.batching = environment.batching
         options.pool = try setup.texts("pool").first
         if let pool = options.pool, !environment.pools.contains(where: { $0.name == pool }) {
             throw AgentFailure(

@@ -55,6 +55,7 @@ public struct Bench: Sendable {
     /// What there is to measure, in the order in which it is.
     static let suites: [any Suite] = [
         SeedSuite(), BranchProxySuite(), TopicProxySuite(), AgentsSuite(),
+        BatchingSuite(),
     ]
 
     /// How long all suites together may take where it is to be quick: what starts late is shorter.

@@ -100,6 +100,30 @@ extension Examination {
         }
     }
 
+    /// Several envelopes in one message.
+    func checkBatches() async {
+        await check(.batches, needs: .answers) {
+            guard !self.isOnZeroMQ || self.hello?["batches"]?.bool == true else {
+                throw Skipped("its hello says nothing of batches, so it gets none")
+            }
+            let pings = (0..<3).map { self.makePing("number \($0) of a batch") }
+            var draft = Batch.Draft()
+            for ping in pings { draft.append(ping) }
+            if let batch = draft.take() { try self.line.send(batch) }
+            for ping in pings {
+                let echo = try await self.echo(of: ping, "a ping in a batch")
+                try require(
+                    echo.content == ping.content,
+                    "a ping in a batch was answered with another content")
+            }
+            let order = self.line.seen.compactMap { $0.content?.cause }
+                .filter { cause in pings.contains { $0.identity == cause } }
+            try require(
+                order == pings.map(\.identity),
+                "the pings of a batch were not answered once and in order")
+        }
+    }
+
     /// The header of an envelope that is not the next one.
     private func makePingHeader() -> [UInt8] {
         Envelope(
@@ -128,7 +152,12 @@ extension Examination {
             }
             let given = credits.compactMap { Int(String(decoding: $0.frames[2], as: UTF8.self)) }
             let total = given.reduce(0, +)
-            let delivered = self.line.seen.count { $0.place == .toProgram && $0.content != nil }
+            let delivered = self.line.seen.reduce(0) { count, seen in
+                guard seen.place == .toProgram, let envelope = try? seen.envelope.get(),
+                    envelope.kind == .content || envelope.kind == .batch
+                else { return count }
+                return count + envelope.envelopeCount
+            }
             try require(
                 echo != nil,
                 "of \(count) pings not all were delivered: it gave credit for \(total) of "

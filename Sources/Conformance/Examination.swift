@@ -52,6 +52,7 @@ final class Examination {
         await checkEnvelopes()
         await checkReceiver()
         await checkHostility()
+        await checkBatches()
         await checkCredit()
         await checkCommands()
         await checkPools()

@@ -36,6 +36,8 @@ public final class AgentClient {
         public var threshold = 10_000_000
         /// Planted faults, for controls.
         public var defects: Defects?
+        /// What goes together in one message; nil: each envelope goes by itself, at once.
+        public var batching: Batching?
 
         /// The defaults.
         public init() {}
@@ -57,7 +59,11 @@ public final class AgentClient {
     /// What the agent is subscribed to, confirmed.
     public internal(set) var subscriptions: Set<String> = []
 
-    var transport: any AgentTransport
+    var transport: any AgentTransport {
+        didSet { isDual = transport is DualTransport }
+    }
+    /// Whether there is a second lane: looked at for every envelope.
+    private(set) var isDual = false
     let recorder: (any MessageRecorder)?
     var receiver: Receiver
     var ready: Deque<Ready> = []
@@ -67,6 +73,14 @@ public final class AgentClient {
     var confirmedTickets: Set<UInt64> = []
     var subscribing: Set<String> = []
     var primaryDefects: DefectLane
+    /// Whether there are any: looked at for every envelope.
+    let hasDefects: Bool
+    let batchLimits: BatchLimits?
+    /// The last destination that was sent to: mostly it is the same.
+    var lastOutflow: Outflow?
+    /// The flow of the envelope that was handed out last, and how many of it are not counted yet.
+    var lastDelivered: Flow?
+    var uncounted: UInt64 = 0
     var shadowDefects: DefectLane
     var isDrained = false
     /// What still comes is left to the next incarnation: nothing advances the marks any more.
@@ -75,7 +89,16 @@ public final class AgentClient {
     var isLeavingBehind = false
     /// When the agent ended its subscriptions; what was sent to them before is still handed out.
     var left: [String: UInt64] = [:]
-    private var sequences: [Address: UInt64] = [:]
+    /// What is known of each destination that was sent to.
+    var outflows: [Address: Outflow] = [:]
+    /// Those with a batch that waits to be full, or for its time.
+    var filling: [Outflow] = []
+    /// When the first of them is to leave; never where there is none.
+    var nextFlush: UInt64 = .max
+    /// The last batch found no room: the next one does not wait for it again.
+    var isBatchStuck = false
+    /// Envelopes that could not be sent with their batch, and of which no send said so.
+    public internal(set) var unsentInBatches: UInt64 = 0
     /// What was dropped here and its receivers do not know of yet.
     private var untoldGaps: [Address: [ClosedRange<UInt64>]] = [:]
 
@@ -103,6 +126,7 @@ public final class AgentClient {
         self.incarnation = incarnation
         self.clock = clock
         self.transport = transport
+        self.isDual = transport is DualTransport
         self.recorder = recorder
         self.options = options
         self.pools = PoolTable(options.pools)
@@ -110,6 +134,8 @@ public final class AgentClient {
             base: incarnation == 1 || state != nil ? .one : .firstSeen, limits: limits)
         self.primaryDefects = DefectLane(
             options.defects, lane: .primary, transport: transport.name)
+        self.hasDefects = options.defects != nil
+        self.batchLimits = options.batching.map { BatchLimits($0) }
         self.shadowDefects = DefectLane(options.defects, lane: .shadow, transport: "nats")
         if let state {
             let topics = state["subscriptions"]?.array?.compactMap(\.string) ?? []
@@ -132,6 +158,10 @@ public final class AgentClient {
     /// What was done so far.
     public var counters: Counters {
         var current = counts
+        if let lastDelivered { current.delivered[lastDelivered, default: 0] += uncounted }
+        for (destination, outflow) in outflows where outflow.sequence > 0 {
+            current.sent[destination] = outflow.sequence
+        }
         current.held = UInt64(receiver.heldCount)
         current.ahead = receiver.aheadCount
         return current
@@ -183,35 +213,28 @@ public final class AgentClient {
         _ encoding: Envelope.ContentEncoding, _ cause: Identity?, _ patience: Duration?,
         keeping owner: (any ContentOwner)? = nil
     ) throws(MessagingError) -> Identity {
-        let isLegal =
-            switch destination {
-            case .agent(let name): Names.isLegal(name)
-            case .topic(let topic): Names.isLegalTopic(topic)
-            }
-        guard isLegal else {
-            throw try refuse(destination, type, .illegalName(destination.name))
-        }
-        guard Names.isLegal(type) else { throw try refuse(destination, type, .illegalName(type)) }
+        let outflow = try outflow(to: destination, type)
         guard !isDrained else {
             throw MessagingError(.send(destination, type: type), .closed)
         }
-        let sequence = (sequences[destination] ?? 0) + 1
         var envelope = Envelope(
             identity: Identity(
-                flow: Flow(source: name, destination: destination), incarnation: incarnation,
-                sequence: sequence),
+                flow: outflow.flow, incarnation: incarnation, sequence: outflow.sequence + 1),
             type: type, sent: clock.now, cause: cause, contentEncoding: encoding, content: content)
         if let owner { envelope.keep(owner) }
         if let reason = transport.refusal(of: envelope) {
             throw try refuse(destination, type, reason)
         }
         try record(envelope, .sent, transport: transport.name)
-        sequences[destination] = sequence
-        counts.sent[destination, default: 0] += 1
-        duplicate(envelope)
-        try tellGaps(to: destination)
+        outflow.sequence += 1
+        if isDual { duplicate(envelope) }
+        if !untoldGaps.isEmpty { try tellGaps(to: destination) }
+        guard hasDefects else {
+            try dispatch(envelope, outflow, patience)
+            return envelope.identity
+        }
         for copy in primaryDefects.apply(envelope, at: clock.now) {
-            try transmit(copy, patience: patience)
+            try dispatch(copy, outflow, patience)
         }
         return envelope.identity
     }
@@ -249,12 +272,14 @@ public final class AgentClient {
                 try pump()
             }
         } catch {
-            guard envelope.kind == .content else { throw error }
-            counts.dropped += 1
-            noteGap(envelope)
-            try annotate(
-                .dropped(
-                    envelope.identity, reason: error.reason.description, by: name, at: clock.now))
+            guard envelope.kind == .content || envelope.kind == .batch else { throw error }
+            for identity in envelope.identities {
+                counts.dropped += 1
+                noteGap(identity)
+                try annotate(
+                    .dropped(
+                        identity, reason: error.reason.description, by: name, at: clock.now))
+            }
             throw error
         }
     }
@@ -262,14 +287,15 @@ public final class AgentClient {
     /// What one destination is told of at most; beyond that its own patience ends the wait.
     private static let untoldGapsMax = 1_000
 
-    private func noteGap(_ envelope: Envelope) {
-        var gaps = untoldGaps[envelope.destination] ?? []
-        if let last = gaps.last, last.upperBound + 1 == envelope.sequence {
-            gaps[gaps.count - 1] = last.lowerBound...envelope.sequence
+    private func noteGap(_ identity: Identity) {
+        let (destination, sequence) = (identity.flow.destination, identity.sequence)
+        var gaps = untoldGaps[destination] ?? []
+        if let last = gaps.last, last.upperBound + 1 == sequence {
+            gaps[gaps.count - 1] = last.lowerBound...sequence
         } else if gaps.count < Self.untoldGapsMax {
-            gaps.append(envelope.sequence...envelope.sequence)
+            gaps.append(sequence...sequence)
         }
-        untoldGaps[envelope.destination] = gaps
+        untoldGaps[destination] = gaps
     }
 
     /// Tells receivers what will never come, before what comes behind it.

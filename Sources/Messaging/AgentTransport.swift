@@ -22,6 +22,8 @@ public struct Arrival: Hashable, Sendable {
 public enum Inbound: Hashable, Sendable {
     /// An envelope came.
     case arrival(Arrival)
+    /// Contents of one flow came together, in order.
+    case batch([Envelope], transport: String, isCredited: Bool)
     /// The compared-only copy of an envelope came.
     case shadow(Envelope, transport: String)
     /// A message without identity came, in the seed's shape.
@@ -46,6 +48,9 @@ public protocol AgentTransport: AnyObject {
 
     /// Why the envelope can never go this way, if so; asked before it gets its identity.
     func refusal(of envelope: Envelope) -> MessagingError.Reason?
+
+    /// The most bytes of a batch that it takes; 0 where it takes none.
+    var batchBytesMax: Int { get }
 
     /// Sends, or answers false where there is no room now.
     func send(_ envelope: Envelope) throws(MessagingError) -> Bool
@@ -87,4 +92,23 @@ public protocol AgentTransport: AnyObject {
 
     /// Ends both ways.
     func close()
+}
+
+extension AgentTransport {
+    /// A way that nobody taught batches takes none.
+    public var batchBytesMax: Int { 0 }
+}
+
+extension Inbound {
+    /// What a batch is to its receiver: its envelopes, or something that could not be read.
+    static func batch(
+        _ envelope: Envelope, from place: String, transport: String, isCredited: Bool = false
+    ) -> Inbound {
+        do throws(WireError) {
+            return .batch(
+                try envelope.unbatched, transport: transport, isCredited: isCredited)
+        } catch {
+            return .malformed("\(place): the batch \(envelope.identity): \(error)")
+        }
+    }
 }

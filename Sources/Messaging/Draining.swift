@@ -55,6 +55,7 @@ extension AgentClient {
         isIntakeClosed = true
         isLeavingBehind = !result.isInboundComplete
         for envelope in primaryDefects.takeWithheld() { try transmit(envelope) }
+        try flush()
         releaseShadowWithheld()
         let outboundEnd = clock.now + deadline.nanoseconds
         attempt(&result) { () throws(MessagingError) in
@@ -123,6 +124,7 @@ extension AgentClient {
     /// - Throws: `MessagingError` where there is no way to ask for it.
     public func beginFence() throws(MessagingError) {
         for envelope in primaryDefects.takeWithheld() { try transmit(envelope) }
+        try flush()
         try transport.beginOutboundDrain()
     }
 
@@ -138,6 +140,7 @@ extension AgentClient {
     /// Ends the client at once: what was sent still leaves, what was not received is lost.
     public func close() {
         for envelope in primaryDefects.takeWithheld() { try? transmit(envelope) }
+        try? flush()
         releaseShadowWithheld()
         isDrained = true
         // Whatever cannot be recorded any more is missed by its sequence.

@@ -49,6 +49,9 @@ public final class DualTransport: AgentTransport {
         primary.refusal(of: envelope)
     }
 
+    /// The primary's; the shadow's copies go one by one.
+    public var batchBytesMax: Int { primary.batchBytesMax }
+
     /// On the primary way; the client duplicates, since it records both.
     public func send(_ envelope: Envelope) throws(MessagingError) -> Bool {
         try primary.send(envelope)
@@ -92,7 +95,7 @@ public final class DualTransport: AgentTransport {
             switch inbound {
             case .shadow, .confirmed: return inbound
             case .malformed(let what): problems.append("malformed: \(what)")
-            case .arrival, .unidentified, .gap, .remark: continue
+            case .arrival, .batch, .unidentified, .gap, .remark: continue
             }
         }
         return nil

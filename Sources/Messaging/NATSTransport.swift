@@ -89,6 +89,7 @@ public final class NATSTransport: AgentTransport {
 
     /// More than the server's `max_payload`, headers included.
     public func refusal(of envelope: Envelope) -> MessagingError.Reason? {
+        guard envelope.contentSize > connection.maxPayload - Self.headersMax else { return nil }
         // An envelope that has no sequence yet gets headers a few digits longer.
         let headers = envelope.headers.reduce(64) {
             $0 + $1.name.utf8.count + $1.value.utf8.count + 4
@@ -97,6 +98,11 @@ public final class NATSTransport: AgentTransport {
         let limit = connection.maxPayload
         return bytes > limit ? .oversize(bytes: bytes, limit: limit) : nil
     }
+
+    /// What the server takes in one message, less the headers.
+    public var batchBytesMax: Int { max(0, connection.maxPayload - Self.headersMax) }
+    /// Names and numbers of one envelope, and what stands around them; names are bounded.
+    private static let headersMax = 2_048
 
     /// Publishes; false while the server is away or the socket does not keep up.
     public func send(_ envelope: Envelope) throws(MessagingError) -> Bool {
@@ -153,6 +159,8 @@ public final class NATSTransport: AgentTransport {
             return shadowRun == nil
                 ? .arrival(Arrival(envelope, transport: name))
                 : .shadow(envelope, transport: name)
+        case .batch where shadowRun == nil:
+            return .batch(envelope, from: message.subject, transport: name)
         case .gap: return GapNotice.inbound(envelope)
         default: return .malformed("\(message.subject): unexpected \(envelope.kind)")
         }

@@ -142,6 +142,26 @@ public struct Receiver: Sendable {
         return outcomes
     }
 
+    /// Whether envelopes of one flow, which follow each other, are all next and may be handed out.
+    ///
+    /// Those of nearly every batch are. Where they are not, nothing has happened.
+    ///
+    /// - Parameters:
+    ///   - count: How many there are.
+    ///   - identity: The first one's.
+    /// - Returns: Whether they were.
+    public mutating func accept(inOrder count: Int, from identity: Identity) -> Bool {
+        let key = Key(flow: identity.flow, incarnation: identity.incarnation)
+        guard let index = flows.index(forKey: key) else { return false }
+        let state = flows.values[index]
+        guard state.next == identity.sequence, state.held.isEmpty, !state.isRebased else {
+            return false
+        }
+        flows.values[index].next += UInt64(count)
+        flows.values[index].isBaseUnknown = false
+        return true
+    }
+
     /// A notice came that these envelopes never will.
     ///
     /// It is a courtesy: where it is not heeded, the wait for them ends by its own bound.

@@ -35,9 +35,11 @@ extension AgentClient {
     public func wait(
         timeout: Duration, also items: inout [PollItem]
     ) throws(MessagingError) -> Bool {
+        if !ready.isEmpty, filling.isEmpty, !hasDefects { return true }
         let end = clock.now + timeout.nanoseconds
         while true {
             try releaseWithheld()
+            try flushDue()
             if ready.isEmpty { try pump() }
             if !ready.isEmpty { return true }
             let others = try waitInbound(until: end, also: items)
@@ -67,6 +69,7 @@ extension AgentClient {
         encoding: Envelope.ContentEncoding = .binary, timeout: Duration
     ) throws(MessagingError) -> Envelope {
         let identity = try send(to: agent, type: type, content: content, encoding: encoding)
+        if let outflow = outflows[.agent(agent)] { try flush(outflow) }
         let end = clock.now + timeout.nanoseconds
         var looked = 0
         while true {
@@ -90,15 +93,40 @@ extension AgentClient {
     ///
     /// Those of the same flow that stand before it are recorded first: a flow is delivered in order.
     func handOut(at index: Int) throws(MessagingError) -> Envelope {
+        if index == 0, let next = ready.popFirst() {
+            let arrival = next.arrival
+            if !next.isRecorded {
+                do throws(MessagingError) {
+                    try record(arrival.envelope, .delivered, transport: arrival.transport)
+                } catch {
+                    ready.prepend(next)
+                    throw error
+                }
+                countDelivered(arrival.envelope.identity.flow)
+            }
+            return handedOut(arrival)
+        }
         let flow = ready[index].arrival.envelope.identity.flow
         for place in 0...index where !ready[place].isRecorded {
             let arrival = ready[place].arrival
             guard place == index || arrival.envelope.identity.flow == flow else { continue }
             try record(arrival.envelope, .delivered, transport: arrival.transport)
             ready[place].isRecorded = true
-            counts.delivered[arrival.envelope.identity.flow, default: 0] += 1
+            countDelivered(arrival.envelope.identity.flow)
         }
-        let arrival = ready.remove(at: index).arrival
+        return handedOut(ready.remove(at: index).arrival)
+    }
+
+    private func countDelivered(_ flow: Flow) {
+        if flow != lastDelivered {
+            if let lastDelivered { counts.delivered[lastDelivered, default: 0] += uncounted }
+            lastDelivered = flow
+            uncounted = 0
+        }
+        uncounted += 1
+    }
+
+    private func handedOut(_ arrival: Arrival) -> Envelope {
         readyBytes -= arrival.envelope.contentSize
         if arrival.isCredited { transport.consumed(1) }
         return arrival.envelope
@@ -114,8 +142,9 @@ extension AgentClient {
     func waitInbound(
         until end: UInt64, also others: [PollItem]
     ) throws(MessagingError) -> [PollItem] {
+        try flushDue()
         let now = clock.now
-        var until = end
+        var until = min(end, nextFlush)
         if let deadline = receiver.deadline { until = min(until, deadline) }
         if primaryDefects.withheld != nil { until = min(until, now + Self.withheldMax) }
         var items = others + transport.inboundItems()
@@ -161,6 +190,8 @@ extension AgentClient {
         }
         switch inbound {
         case .arrival(let arrival): try accept(arrival)
+        case .batch(let envelopes, let transport, let isCredited):
+            try accept(envelopes, transport, isCredited: isCredited)
         case .shadow(let envelope, let transport):
             counts.shadowDelivered += 1
             try record(envelope, .delivered, transport: transport, lane: .shadow)
@@ -184,6 +215,10 @@ extension AgentClient {
     private func leaveBehind(_ inbound: Inbound) throws(MessagingError) {
         guard isLeavingBehind else { return }
         switch inbound {
+        case .batch(let envelopes, let transport, _):
+            for envelope in envelopes {
+                try leaveBehind(.arrival(Arrival(envelope, transport: transport)))
+            }
         case .arrival(let arrival):
             if case .topic(let topic) = arrival.envelope.destination,
                 !isSubscribed(topic, at: arrival.envelope.sent)
@@ -211,7 +246,7 @@ extension AgentClient {
             .unreadable(count: 1, from: "", reason: what, by: name, at: clock.now))
     }
 
-    private func accept(_ arrival: Arrival) throws(MessagingError) {
+    func accept(_ arrival: Arrival) throws(MessagingError) {
         let envelope = arrival.envelope
         if case .topic(let topic) = envelope.destination,
             !isSubscribed(topic, at: envelope.sent)
@@ -229,7 +264,7 @@ extension AgentClient {
 
     /// Whether what was sent to a topic at a time is wanted: also what was on its way when its
     /// subscription ended.
-    private func isSubscribed(_ topic: String, at time: UInt64) -> Bool {
+    func isSubscribed(_ topic: String, at time: UInt64) -> Bool {
         subscriptions.contains { Names.topic(topic, isUnder: $0) }
             || subscribing.contains { Names.topic(topic, isUnder: $0) }
             || left.contains { time < $0.value && Names.topic(topic, isUnder: $0.key) }
@@ -299,7 +334,7 @@ extension AgentClient {
     private static let withheldMax: UInt64 = 100_000_000
 
     private func releaseWithheld() throws(MessagingError) {
-        guard primaryDefects.withheld != nil,
+        guard hasDefects, primaryDefects.withheld != nil,
             clock.now >= primaryDefects.withheldSince + Self.withheldMax
         else { return }
         for envelope in primaryDefects.takeWithheld() { try transmit(envelope) }

@@ -200,7 +200,7 @@ public final class SeedTransport: AgentTransport {
             else { return nil }
             seenMarker = max(seenMarker, UInt64(clamping: number))
             return nil
-        case .acknowledgement, .credit: return .malformed("unexpected \(envelope.kind)")
+        case .acknowledgement, .credit, .batch: return .malformed("unexpected \(envelope.kind)")
         }
     }
 

@@ -115,6 +115,8 @@ final class TopicLane {
         }
         switch envelope.kind {
         case .content: return .arrival(Arrival(envelope, transport: "zmq"))
+        case .batch:
+            return .batch(envelope, from: "from topic proxy '\(proxy)'", transport: "zmq")
         case .gap: return GapNotice.inbound(envelope)
         case .marker:
             socket.marked = LastMarker(envelope, at: clock.now)

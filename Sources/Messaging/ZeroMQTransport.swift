@@ -98,7 +98,7 @@ public final class ZeroMQTransport: AgentTransport {
     private func sayHello() throws(ZeroMQError) -> Bool {
         let hello: Value = [
             "incarnation": .integer(Int64(configuration.incarnation)),
-            "window": .integer(Int64(configuration.window)), "pauses": true,
+            "window": .integer(Int64(configuration.window)), "pauses": true, "batches": true,
         ]
         return try sendToProxy(.hello, type: "hello", Array(hello.canonical.utf8))
     }
@@ -176,6 +176,9 @@ public final class ZeroMQTransport: AgentTransport {
         return topics.refusal(of: envelope)
     }
 
+    /// ZeroMQ carries any size.
+    public let batchBytesMax = Batch.bytesMax
+
     /// To the branch, or to the topic's proxy; false where it has no room or is away.
     public func send(_ envelope: Envelope) throws(MessagingError) -> Bool {
         switch envelope.destination {
@@ -234,6 +237,13 @@ public final class ZeroMQTransport: AgentTransport {
             // Behind a last marker nothing comes, unless its move was given up.
             marked = nil
             return .arrival(Arrival(envelope, transport: name, isCredited: true))
+        case .batch:
+            marked = nil
+            let inbound = Inbound.batch(
+                envelope, from: "from the branch", transport: name, isCredited: true)
+            // What cannot be read has taken credit all the same.
+            if case .malformed = inbound { owedCredit += envelope.envelopeCount }
+            return inbound
         case .gap: return GapNotice.inbound(envelope)
         case .hello:
             heed(hello: envelope)

@@ -91,11 +91,30 @@ final class LiveFile {
         let offset = position - windowStart
         while offset + count + Self.spare > populated, populated < end - windowStart {
             let length = min(Self.populateStep, end - windowStart - populated)
+            fill(populated..<populated + length)
             synmesh_memory_populate(window + populated, UInt64(length))
             populated += length
         }
         return window + offset
     }
+
+    /// Writes zeros where nothing is yet: a page that was written is there, and many at once; one that
+    /// a store finds missing is first read, which takes more than twice as long.
+    ///
+    /// - Parameter range: Where, in the window; what is in use is spared.
+    private func fill(_ range: Range<Int>) {
+        let page = Int(getpagesize())
+        let used = (position - windowStart + Self.spare + page - 1) / page * page
+        let free = (end - MCAP.trailer.count - windowStart) / page * page
+        let part = range.clamped(to: min(used, free)..<free)
+        guard !part.isEmpty else { return }
+        // Where it cannot be written the page is read, as said.
+        let zeros =
+            part.count == Self.zeros.count ? Self.zeros : Array(Self.zeros[..<part.count])
+        try? file.write(zeros, at: windowStart + part.lowerBound, attempt: .extend)
+    }
+
+    private static let zeros = [UInt8](repeating: 0, count: populateStep)
 
     /// Makes the `count` bytes that were written at `reserve`'s pointer part of the file.
     ///

@@ -17,7 +17,7 @@ extension BranchBridge {
         switch frame {
         case .message(let message): parcel = Parcel(Self.nameless(message, raw), seed: raw)
         case .envelope(let envelope):
-            guard envelope.kind.isForAgents, envelope.isEncodable else {
+            guard envelope.kind.isForAgents, envelope.kind != .batch, envelope.isEncodable else {
                 return malformed("\(envelope.kind) for '\(resident.name)'")
             }
             if case .agent(let name) = envelope.destination, name != resident.name {
@@ -109,6 +109,16 @@ extension BranchBridge {
         guard envelope.kind.isForAgents else {
             return malformed(
                 "\(envelope.kind) for '\(tag)' from NATS", from: String(envelope.source.prefix(80)))
+        }
+        if envelope.kind == .batch {
+            // What goes through a ROUTER of the user's own has one envelope in each message.
+            guard let envelopes = try? envelope.unbatched else {
+                return malformed(
+                    "a batch that is none, for '\(tag)' from NATS",
+                    from: String(envelope.source.prefix(80)))
+            }
+            for envelope in envelopes { try receive(envelope, for: tag) }
+            return
         }
         var envelope = envelope
         guard envelope.hops < Envelope.hopsMax else { return drop(Parcel(envelope), .hopLimit) }

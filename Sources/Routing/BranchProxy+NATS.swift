@@ -51,6 +51,13 @@ extension BranchProxy {
 
     /// Hands a parcel to the bridge.
     func publish(_ parcel: Parcel, to peer: Peer, isHeld: Bool = false) {
+        if parcel.isBatch, !peer.takesBatches {
+            guard let parts = parcel.split else {
+                return drop(parcel, .malformed, tell: &peer.outlet.gaps)
+            }
+            for part in parts { publish(part, to: peer, isHeld: isHeld) }
+            return
+        }
         guard let bridge else { return drop(parcel, .natsUnavailable) }
         guard let publication = publication(of: parcel, for: peer) else {
             return drop(parcel, .hopLimit)
@@ -134,6 +141,19 @@ extension BranchProxy {
             return deadLetters.addUnreadable(
                 "\(envelope.kind) for '\(name)' from NATS",
                 from: String(envelope.source.prefix(80)), history: history)
+        }
+        if envelope.kind == .batch {
+            guard let envelopes = try? envelope.unbatched else {
+                return deadLetters.addUnreadable(
+                    "a batch that is none, for '\(name)' from NATS",
+                    from: String(envelope.source.prefix(80)), history: history)
+            }
+            if isTranslation || !peer.takesBatches
+                || configuration.recorded.contains(envelope.source)
+            {
+                for envelope in envelopes { try receive(envelope, for: tag) }
+                return
+            }
         }
         if envelope.kind == .content, configuration.recorded.contains(envelope.source) {
             history.record(envelope, .sent, transport: .nats)
@@ -219,6 +239,11 @@ extension BranchProxy {
 
     private func reportOversize(_ publication: Publication) {
         guard let agent = publication.agent, let peer = peers[Array(agent.utf8)] else { return }
+        if publication.parcel.isBatch, let parts = publication.parcel.split {
+            // Together they are too much for the server; one by one they may not be.
+            for part in parts { publish(part, to: peer, isHeld: true) }
+            return
+        }
         drop(publication.parcel, .oversize, tell: &peer.outlet.gaps)
         publishGaps(of: peer)
     }

@@ -53,7 +53,7 @@ struct BranchPassage: ~Copyable {
             sender.keepsHistory,
             let peer = incoming.withFrame(1, { registry.value(for: $0) }), peer.takesAtOnce,
             let view = incoming.withFrame(2, { HeaderView($0) }),
-            view.kind == .content, !view.isTopic, view.hops <= Envelope.hopsMax,
+            view.kind.carriesContent, !view.isTopic, view.hops <= Envelope.hopsMax,
             // What the header says and what the message is routed by are the same.
             incoming.withFrame(
                 2,
@@ -61,11 +61,14 @@ struct BranchPassage: ~Copyable {
                     incoming.withFrame(1) { isEqual(header, view.destination, $0) }
                 })
         else { return false }
+        let count = view.kind == .batch ? incoming.withFrame(3, { Batch.count(of: $0) }) ?? 0 : 1
+        guard count > 0, view.kind == .content || peer.takesBatches else { return false }
         let bytes = incoming.byteCount(ofFrame: 3)
         guard try router.send(&incoming, frames: 1..<4) == .sent else { return false }
         peer.isReachable = true
-        peer.outlet.tookContent()
-        statistics.count(from: sender.number, to: peer.number, bytes: bytes)
+        peer.outlet.tookContent(count)
+        statistics.count(
+            from: sender.number, to: peer.number, bytes: bytes, messages: count)
         return true
     }
 }

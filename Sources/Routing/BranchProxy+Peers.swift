@@ -20,8 +20,9 @@ extension BranchProxy {
             peer.outlet.replenish(count)
             try pump(peer)
         case .marker: try handleMarker(header, content, from: sender, peer)
-        case .content, .acknowledgement, .gap:
-            malformed("\(view.kind) for the proxy", from: sender, isMessage: view.kind == .content)
+        case .content, .acknowledgement, .gap, .batch:
+            malformed(
+                "\(view.kind) for the proxy", from: sender, isMessage: view.kind.carriesContent)
         }
     }
 
@@ -40,6 +41,7 @@ extension BranchProxy {
         peer.seat = passage.incoming.connection()
         peer.heedsPauses = hello["pauses"]?.bool ?? false
         forgetPauses(of: peer)
+        peer.saidBatches = hello["batches"]?.bool == true
         let incarnation = hello["incarnation"]?.integer.flatMap(UInt32.init(exactly:)) ?? 0
         if incarnation != peer.incarnation { peer.outlet.removeOwn() }
         peer.incarnation = incarnation

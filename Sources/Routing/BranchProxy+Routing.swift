@@ -63,8 +63,12 @@ extension BranchProxy {
         }
         let isLink = sender.starts(with: Link.routingIDPrefix)
         let parcel = Parcel(header: header, content: frames[3])
-        if peer?.keepsHistory == false, view.kind == .content, let envelope = parcel.envelope {
-            history.record(envelope, .sent, transport: .zmq)
+        guard parcel.isWhole else { return malformed("a batch that is none", from: sender) }
+        if peer?.keepsHistory == false, view.kind.carriesContent {
+            guard let envelopes = parcel.envelopes else {
+                return malformed("a batch that is none", from: sender)
+            }
+            for envelope in envelopes { history.record(envelope, .sent, transport: .zmq) }
         }
         try deliver(
             parcel, view, to: frames[1],
@@ -124,7 +128,8 @@ extension BranchProxy {
 
     private func count(_ parcel: Parcel, _ source: Int, _ destination: Int) {
         passage.statistics.count(
-            from: source, to: destination, bytes: parcel.seed?.count ?? parcel.content.count)
+            from: source, to: destination, bytes: parcel.seed?.count ?? parcel.content.count,
+            messages: parcel.messageCount)
     }
 
     private func deliver(
@@ -152,6 +157,11 @@ extension BranchProxy {
         guard let first = destination.first, first > 0, first != UInt8(ascii: "_") else {
             return false
         }
+        if parcel.isBatch {
+            guard let parts = parcel.split else { return false }
+            for part in parts where try !sendToStranger(part, destination) { return false }
+            return true
+        }
         // No queue is kept for strangers.
         let result = try zeroMQ { () throws(ZeroMQError) in
             try passage.router.send([destination, parcel.header, parcel.content])
@@ -162,16 +172,17 @@ extension BranchProxy {
 
     /// Accounts for a parcel that goes no further.
     func drop(_ parcel: Parcel, _ reason: DeadLetterReason) {
-        guard let view = HeaderView(parcel.header) else { return }
-        deadLetters.add(view.identity(in: parcel.header), reason, history: history)
+        for identity in parcel.identities {
+            deadLetters.add(identity, reason, history: history)
+        }
     }
 
     /// The same, and has its receiver told.
     func drop(_ parcel: Parcel, _ reason: DeadLetterReason, tell gaps: inout GapLedger) {
-        guard let view = HeaderView(parcel.header) else { return }
-        let identity = view.identity(in: parcel.header)
-        deadLetters.add(identity, reason, history: history)
-        if view.kind == .content { gaps.add(identity, reason: reason.rawValue) }
+        for identity in parcel.identities {
+            deadLetters.add(identity, reason, history: history)
+            if parcel.takesCredit { gaps.add(identity, reason: reason.rawValue) }
+        }
     }
 
     /// Sends what waits for an agent, as far as it takes it.
@@ -180,6 +191,13 @@ extension BranchProxy {
         guard peer.isReady else { return }
         peer.outlet.prependEvicted(clock: clock)
         while let parcel = peer.outlet.next {
+            if parcel.isBatch, !peer.takesBatches {
+                if !peer.outlet.splitNext() {
+                    peer.outlet.removeNext()
+                    drop(parcel, .malformed, tell: &peer.outlet.gaps)
+                }
+                continue
+            }
             let frames: [[UInt8]]
             switch peer.wire {
             case .frames: frames = [peer.routingID, parcel.header, parcel.content]

@@ -21,16 +21,19 @@ public struct BranchConfiguration: Sendable, Hashable {
         public var wire: AgentWire
         /// Whether it records for itself; otherwise the proxy records what passes.
         public var keepsHistory: Bool
+        /// Whether it takes batches on NATS, where it says no hello.
+        public var takesBatches: Bool
 
         /// Names an agent.
         public init(
             name: String, transport: Transport = .zmq, wire: AgentWire = .frames,
-            keepsHistory: Bool = true
+            keepsHistory: Bool = true, takesBatches: Bool = true
         ) {
             self.name = name
             self.transport = transport
             self.wire = wire
             self.keepsHistory = keepsHistory
+            self.takesBatches = takesBatches
         }
     }
 
@@ -100,7 +103,8 @@ public struct BranchConfiguration: Sendable, Hashable {
                     name: name,
                     transport: try agent.choice("transport", default: .zmq),
                     wire: try agent.choice("wire", default: .frames),
-                    keepsHistory: try agent.flag("history", default: true)))
+                    keepsHistory: try agent.flag("history", default: true),
+                    takesBatches: try agent.flag("batches", default: true)))
             try agent.finish()
         }
         overflow = try reader.choice("overflow", default: .dropNewest)

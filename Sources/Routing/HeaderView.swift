@@ -112,7 +112,7 @@ extension Envelope.Kind {
     /// another agent sends must not end a drain.
     var isForAgents: Bool {
         switch self {
-        case .content, .acknowledgement, .gap: true
+        case .content, .acknowledgement, .gap, .batch: true
         case .credit, .marker, .hello: false
         }
     }
@@ -121,7 +121,10 @@ extension Envelope.Kind {
 extension Envelope.Kind {
     /// Whether a publisher says it to those who are subscribed: its envelopes, and which of them
     /// will never come.
-    var isForSubscribers: Bool { self == .content || self == .gap }
+    var isForSubscribers: Bool { carriesContent || self == .gap }
+
+    /// Whether it is a content, or several.
+    var carriesContent: Bool { self == .content || self == .batch }
 }
 
 extension Envelope {

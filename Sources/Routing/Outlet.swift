@@ -57,7 +57,7 @@ struct Outlet {
     /// What `next` said was sent.
     mutating func sent() {
         guard let first = queue.parcels.first else { return }
-        if first.takesCredit { tookContent() }
+        if first.takesCredit { tookContent(first.messageCount) }
         queue.removeFirst()
     }
 
@@ -66,12 +66,19 @@ struct Outlet {
         queue.parcels.isEmpty && gaps.isEmpty && evicted.isEmpty && (credit ?? 1) > 0
     }
 
-    /// A content was sent that never waited here.
-    mutating func tookContent() {
-        taken += 1
+    /// Contents were sent; a batch may overdraw, since nobody could send one that is larger than
+    /// its receiver's whole window otherwise.
+    mutating func tookContent(_ count: Int = 1) {
+        taken += count
         guard let credit else { return }
-        self.credit = isOverdrawn ? credit - 1 : max(0, credit - 1)
+        self.credit = credit - count
     }
+
+    /// Puts the envelopes of the batch that is next in its place; false where it cannot be read.
+    mutating func splitNext() -> Bool { queue.splitFirst() }
+
+    /// What `next` said goes nowhere.
+    mutating func removeNext() { queue.removeFirst() }
 
     /// The destination attaches and takes this many; nil: it gives no credit.
     mutating func attach(window: Int?) {
@@ -83,12 +90,12 @@ struct Outlet {
     /// The destination consumed this many.
     mutating func replenish(_ count: Int) {
         guard let credit else { return }
-        self.credit = min(window, credit + min(count, window))
+        self.credit = min(window, credit + min(count, Int(UInt32.max)))
     }
 
     /// Puts the notices of gaps behind what waits, once there is room again.
     mutating func appendGaps(clock: RunClock) {
-        guard !gaps.isEmpty, queue.parcels.count < queue.limits.messages else { return }
+        guard !gaps.isEmpty, queue.messages < queue.limits.messages else { return }
         for notice in gaps.take(clock: clock) { queue.append(notice) }
     }
 
@@ -100,5 +107,6 @@ struct Outlet {
 
     var isEmpty: Bool { queue.parcels.isEmpty }
 
-    var count: Int { queue.parcels.count }
+    /// Envelopes that wait.
+    var count: Int { queue.messages }
 }

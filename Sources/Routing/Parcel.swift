@@ -28,8 +28,8 @@ struct Parcel: Sendable {
     /// What it takes of a queue's bound.
     var byteCount: Int { header.count + content.count + (seed?.count ?? 0) }
 
-    /// Only content takes credit.
-    var takesCredit: Bool { header[1] == Envelope.Kind.content.rawValue }
+    /// Only content takes credit, in a batch or not.
+    var takesCredit: Bool { header[1] == Envelope.Kind.content.rawValue || isBatch }
 
     /// The envelope; nil only for a header that was never checked.
     var envelope: Envelope? { try? Envelope(header: header, content: content) }
@@ -52,6 +52,8 @@ struct QueueLimits: Sendable, Hashable {
 struct ParcelQueue {
     private(set) var parcels: Deque<Parcel> = []
     private(set) var bytes = 0
+    /// Envelopes that wait; a batch is as many as it holds.
+    private(set) var messages = 0
     let limits: QueueLimits
 
     init(limits: QueueLimits) {
@@ -71,12 +73,14 @@ struct ParcelQueue {
     mutating func append(_ parcel: Parcel) {
         parcels.append(parcel)
         bytes += parcel.byteCount
+        messages += parcel.messageCount
     }
 
     /// Puts something before all that waits.
     mutating func prepend(_ parcel: Parcel) {
         parcels.prepend(parcel)
         bytes += parcel.byteCount
+        messages += parcel.messageCount
     }
 
     /// Takes out the oldest contents until there is room for one more parcel.
@@ -90,6 +94,7 @@ struct ParcelQueue {
         {
             let oldest = parcels.remove(at: index)
             bytes -= oldest.byteCount
+            messages -= oldest.messageCount
             evicted.append(oldest)
         }
         return evicted
@@ -97,27 +102,45 @@ struct ParcelQueue {
 
     private func hasRoom(for parcel: Parcel) -> Bool {
         parcels.isEmpty
-            || parcels.count < limits.messages && bytes + parcel.byteCount <= limits.bytes
+            || messages + parcel.messageCount <= limits.messages
+                && bytes + parcel.byteCount <= limits.bytes
     }
 
     /// Whether this much of a bound is used, in messages or in bytes.
     func isFilled(to part: Int, of parts: Int) -> Bool {
-        parcels.count * parts >= limits.messages * part || bytes * parts >= limits.bytes * part
+        messages * parts >= limits.messages * part || bytes * parts >= limits.bytes * part
     }
 
     mutating func removeFirst() {
-        bytes -= parcels.removeFirst().byteCount
+        let first = parcels.removeFirst()
+        bytes -= first.byteCount
+        messages -= first.messageCount
     }
 
     mutating func removeAll(where isWorthless: (Parcel) -> Bool) {
         parcels.removeAll { isWorthless($0) }
+        recount()
+    }
+
+    private mutating func recount() {
         bytes = parcels.reduce(0) { $0 + $1.byteCount }
+        messages = parcels.reduce(0) { $0 + $1.messageCount }
+    }
+
+    /// Puts the envelopes of the batch that is first in its place; false where it cannot be read.
+    mutating func splitFirst() -> Bool {
+        guard let parts = parcels.first?.split else { return false }
+        parcels.removeFirst()
+        parcels.prepend(contentsOf: parts)
+        recount()
+        return true
     }
 
     mutating func takeAll() -> Deque<Parcel> {
         defer {
             parcels = []
             bytes = 0
+            messages = 0
         }
         return parcels
     }

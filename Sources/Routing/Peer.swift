@@ -22,6 +22,9 @@ final class Peer: Way {
     /// Whether the ROUTER knows it now, as far as was seen.
     var isReachable = true
     var incarnation: UInt32 = 0
+    /// Whether its hello said that it takes batches.
+    var saidBatches = false
+    private let isBatchTaker: Bool
     /// Whether the bridge is subscribed to `agent.<name>.>`.
     var isListening = false
     /// Branches that it has sent to since its last marker.
@@ -48,6 +51,14 @@ final class Peer: Way {
     /// Sequences of flows to this agent whose sender carries none and came over NATS.
     var foreignSequences: [Flow: UInt64] = [:]
 
+    /// Whether a batch goes to it as it is.
+    ///
+    /// Not where its envelopes are recorded here one by one. On NATS nobody says hello: there the
+    /// topology says it.
+    var takesBatches: Bool {
+        keepsHistory && (transport == .zmq ? saidBatches : isBatchTaker)
+    }
+
     /// Whether it may be there without having said so.
     ///
     /// An agent that speaks only the seed's wire never says hello, and one that did before the proxy
@@ -63,6 +74,7 @@ final class Peer: Way {
         wire = agent.wire
         keepsHistory = agent.keepsHistory && agent.wire == .frames
         self.number = number
+        isBatchTaker = agent.takesBatches
         transport = agent.transport
         outlet = Outlet(limits: limits)
     }

@@ -27,11 +27,13 @@ struct RouteStatistics {
         return names.count - 1
     }
 
-    /// Counts one message.
-    mutating func count(from source: Int, to destination: Int, bytes: Int) {
-        messages += 1
+    /// Counts a message, or those of a batch.
+    mutating func count(
+        from source: Int, to destination: Int, bytes: Int, messages count: Int = 1
+    ) {
+        messages += count
         self.bytes += bytes
-        routes.count(UInt64(source) << 32 | UInt64(destination), bytes)
+        routes.count(UInt64(source) << 32 | UInt64(destination), bytes, messages: count)
     }
 
     /// Every route, most frequent first, equal ones by name.
@@ -118,14 +120,14 @@ struct RouteTable {
     private(set) var entries = [Entry](repeating: Entry(), count: 64)
     private var used = 0
 
-    /// Counts one message.
-    mutating func count(_ key: UInt64, _ bytes: Int) {
+    /// Counts a message, or those of a batch.
+    mutating func count(_ key: UInt64, _ bytes: Int, messages: Int = 1) {
         let index = place(of: key)
         if entries[index].count == 0 {
             entries[index].key = key
             used += 1
         }
-        entries[index].count += 1
+        entries[index].count += messages
         entries[index].bytes += bytes
         if used * 2 > entries.count { grow() }
     }

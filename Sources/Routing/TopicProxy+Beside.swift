@@ -78,8 +78,9 @@ extension TopicProxy {
         // Only this node sends what has passed a bridge: it came from NATS, and was kept then.
         guard view.hops == 0 else { return }
         let parcel = Parcel(header: frames[1], content: frames[2])
-        if view.kind == .content {
-            tally(frames[2])
+        guard parcel.isWhole else { return malformed("on '\(topic)': a batch that is none") }
+        if view.kind.carriesContent {
+            tally(frames[2], messages: parcel.messageCount)
             record(parcel, view)
         }
         keep(parcel, topic)

@@ -32,17 +32,18 @@ extension TopicProxy {
         guard let view = HeaderView(frames[1]), view.isTopic, view.kind.isForSubscribers,
             frames[1][view.destination].elementsEqual(frames[0])
         else { return malformed("on '\(topic)': a header that is none") }
-        if view.kind == .content { tally(frames[2]) }
         let parcel = Parcel(header: frames[1], content: frames[2])
+        guard parcel.isWhole else { return malformed("on '\(topic)': a batch that is none") }
+        if view.kind.carriesContent { tally(frames[2], messages: parcel.messageCount) }
         guard view.hops <= Envelope.hopsMax else { return drop(parcel, .hopLimit) }
-        if view.kind == .content { record(parcel, view) }
+        if view.kind.carriesContent { record(parcel, view) }
         keep(parcel, topic)
         try deliver(frames)
         if isOwn(topic) { publish(parcel, on: topic) }
     }
 
-    func tally(_ content: [UInt8]) {
-        passage.messages += 1
+    func tally(_ content: [UInt8], messages count: Int = 1) {
+        passage.messages += count
         passage.bytes += content.count
     }
 
@@ -56,18 +57,21 @@ extension TopicProxy {
     }
 
     func drop(_ parcel: Parcel, _ reason: DeadLetterReason) {
-        guard let view = HeaderView(parcel.header) else { return }
-        deadLetters.add(view.identity(in: parcel.header), reason, history: history)
+        for identity in parcel.identities {
+            deadLetters.add(identity, reason, history: history)
+        }
     }
 
     /// What an agent published that does not record for itself.
     func record(_ parcel: Parcel, _ view: HeaderView) {
         guard !configuration.recorded.isEmpty,
             configuration.recorded.contains(
-                String(decoding: parcel.header[view.source], as: UTF8.self)),
-            let envelope = parcel.envelope
+                String(decoding: parcel.header[view.source], as: UTF8.self))
         else { return }
-        history.record(envelope, .sent, transport: .zmq)
+        guard let envelopes = parcel.envelopes else {
+            return malformed("a batch that cannot be read")
+        }
+        for envelope in envelopes { history.record(envelope, .sent, transport: .zmq) }
     }
 
     func keep(_ parcel: Parcel, _ topic: String) {
@@ -109,13 +113,20 @@ extension TopicProxy {
             guard case .topic(let topic) = envelope.destination, Names.isLegalTopic(topic),
                 envelope.kind.isForSubscribers
             else { return malformed("from NATS: \(envelope.identity) is on no topic") }
-            if configuration.recorded.contains(envelope.source) {
-                history.record(envelope, .sent, transport: .nats)
+            guard let envelopes = try? envelope.unbatched else {
+                return malformed("on '\(topic)', from NATS: a batch that is none")
+            }
+            if envelope.kind.carriesContent, configuration.recorded.contains(envelope.source) {
+                for envelope in envelopes {
+                    history.record(envelope, .sent, transport: .nats)
+                }
             }
             guard envelope.hops < Envelope.hopsMax else { return drop(Parcel(envelope), .hopLimit) }
             envelope.hops += 1
             let parcel = Parcel(envelope)
-            if envelope.kind == .content { tally(parcel.content) }
+            if envelope.kind.carriesContent {
+                tally(parcel.content, messages: parcel.messageCount)
+            }
             keep(parcel, topic)
             try deliver([Array(topic.utf8), parcel.header, parcel.content])
         case .plain(_, let topic, let content):
@@ -129,12 +140,20 @@ extension TopicProxy {
             guard !configuration.recorded.isEmpty else { return }
             history.annotate(.blind(reason: reason, by: configuration.name, at: clock.now))
         case .published: break
-        case .oversize(let publication): drop(publication.parcel, .oversize)
+        case .oversize(let publication): handleOversize(publication)
         case .connected(let isConnected):
             log(isConnected ? "NATS: connected" : "NATS: not connected")
         case .command(let command):
             perform(command.name, command.arguments, for: .local(command))
         }
+    }
+
+    /// What no server takes at once goes in parts, where it has any.
+    private func handleOversize(_ publication: Publication) {
+        guard publication.parcel.isBatch, let parts = publication.parcel.split else {
+            return drop(publication.parcel, .oversize)
+        }
+        for part in parts { publish(part, on: publication.subject) }
     }
 
     /// Sends to the subscribers, in the order of the calls.

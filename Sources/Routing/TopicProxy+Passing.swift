@@ -47,16 +47,18 @@ struct TopicPassage: ~Copyable {
     private mutating func passOn() throws(ZeroMQError) -> Bool {
         guard incoming.frameCount == 3, isLegal(),
             let view = incoming.withFrame(1, { HeaderView($0) }),
-            view.kind == .content, view.isTopic, view.hops <= Envelope.hopsMax,
+            view.kind.carriesContent, view.isTopic, view.hops <= Envelope.hopsMax,
             incoming.withFrame(
                 1,
                 { header in
                     incoming.withFrame(0) { isEqual(header, view.destination, $0) }
                 })
         else { return false }
+        let inside = view.kind == .batch ? incoming.withFrame(2, { Batch.count(of: $0) }) ?? 0 : 1
+        guard inside > 0 else { return false }
         let count = incoming.byteCount(ofFrame: 2)
         guard try subscribers.send(&incoming, frames: 0..<3) == .sent else { return false }
-        messages += 1
+        messages += inside
         bytes += count
         return true
     }

@@ -121,6 +121,7 @@ extension Mesh {
         if topology.isTapped {
             environment["SYNMESH_SEED_AGENTS"] = topology.seedAgents.canonical
         }
+        environment["SYNMESH_BATCH"] = agent.batch.map { topology.batching($0).canonical }
         environment["SYNMESH_SETTINGS"] = agent.settings.canonical
         environment["SYNMESH_STATE"] = state
         if !agent.keepsHistory { environment["SYNMESH_HISTORY"] = nil }

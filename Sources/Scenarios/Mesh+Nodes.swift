@@ -36,6 +36,7 @@ extension Mesh {
                             "transport": .string(book.transport(of: agent.name).rawValue),
                             "wire": .string(agent.wire.rawValue),
                             "history": .bool(agent.keepsHistory),
+                            "batches": .bool(agent.takesBatches),
                         ]
                     }),
             ]

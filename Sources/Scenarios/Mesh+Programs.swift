@@ -313,6 +313,18 @@ extension Topology {
         .array(agents.filter { !$0.keepsHistory }.map { .string($0.name) })
     }
 
+    /// What an agent is told of batches: its own rule, and who takes none.
+    ///
+    /// Who is subscribed to a topic is not known of a program that keeps no contract.
+    func batching(_ rule: BatchRule) -> Value {
+        [
+            "messages": Value(rule.messages), "bytes": Value(rule.bytes),
+            "latency_us": Value(Int(rule.latency / .microseconds(1))),
+            "single": .array(agents.filter { !$0.takesBatches }.map { .string($0.name) }),
+            "single_topics": .bool(agents.contains { !$0.speaks }),
+        ]
+    }
+
     /// The agents that speak only the seed's wire, and whose branch translates for them.
     var seedAgents: Value {
         let translated = agents.filter { agent in

@@ -21,6 +21,8 @@ public struct Agent: Sendable {
     /// Whether it records what it sends and is delivered; what others do, the mesh records as it
     /// passes.
     public let keepsHistory: Bool
+    /// What of that which it sends goes together in one message; `nil`: nothing does.
+    public let batch: BatchRule?
     /// What it is to answer to whom asks it: what a program of the user's did with what it was
     /// handed is judged by this alone.
     public let answers: [AnswerRule]
@@ -37,6 +39,9 @@ public struct Agent: Sendable {
 
     /// Whether it is on the control plane: waited for, commanded, drained, stopped and asked.
     public var speaks: Bool { contract == .full }
+
+    /// Whether it takes several contents in one message: that is part of the full contract.
+    public var takesBatches: Bool { speaks && wire == .frames }
 
     /// How it is started on a transport; `nil` where it cannot run on that one.
     public func launch(on transport: Transport) -> Launch? { launches[transport] }

@@ -74,6 +74,7 @@ struct Declarations {
         let wire: Located<AgentWire>?
         let contract: Located<AgentContract>?
         let history: Located<AgentHistory>?
+        let batch: Located<BatchRule>?
         let answers: [Keyed<Answer>]
         /// Where `answers` stands.
         let answersKey: Location?
@@ -246,6 +247,7 @@ extension Declarations {
                     "contract", .located(.enumeration("contract", of: AgentContract.self))),
                 history: agent.optional(
                     "history", .located(.enumeration("history", of: AgentHistory.self))),
+                batch: agent.optional("batch", .located(.batchRule)),
                 answers: agent.optional(
                     "answers", .dictionary(of: answer, count: few), default: []),
                 answersKey: agent.keyLocation(of: "answers"),

@@ -35,6 +35,7 @@ extension Resolver {
         }
         checkContract(of: agent, wire: agent.wire?.value ?? .frames)
         if isForeign { checkForeignHome(of: agent, branch ?? "") }
+        checkBatch(of: agent, wire: wire)
         let isFull = kind != nil || agent.contract?.value == .full
         if transport == .nats, let home, home.server == nil, declarations.servers.isEmpty {
             diagnostics.error(
@@ -51,7 +52,8 @@ extension Resolver {
             Agent(
                 name: name, group: entry.key, kind: kind?.name, branch: branch ?? "",
                 transport: transport, wire: wire, contract: isFull ? .full : .wire,
-                keepsHistory: kind != nil || agent.history?.value == .own, answers: answers,
+                keepsHistory: kind != nil || agent.history?.value == .own,
+                batch: agent.batch?.value, answers: answers,
                 settings: settings, dependencies: dependencies, restart: agent.restart,
                 location: entry.location,
                 launches: launches)

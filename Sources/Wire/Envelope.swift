@@ -14,6 +14,8 @@ public struct Envelope: Hashable, Sendable {
         case marker = 5
         /// An agent attaches, or a proxy confirms that it did.
         case hello = 6
+        /// Several contents of one flow, which follow each other; a `Batch`.
+        case batch = 7
     }
 
     /// How the content bytes are to be read.

@@ -24,6 +24,26 @@ func completeEnvironment() throws {
     #expect(environment.nats == nil && environment.state == nil)
     #expect(environment.topicProxies.map(\.prefixes) == [["tot"]])
     #expect(environment.settings["size"] == 10)
+    #expect(environment.batching == nil)
+}
+
+@Test("What goes together is read as the orchestrator writes it, or named as malformed")
+func batchVariable() throws {
+    var variables = complete
+    variables["SYNMESH_BATCH"] =
+        #"{"messages":20,"bytes":4096,"latency_us":1500,"single":["old"],"single_topics":true}"#
+    let environment = try AgentEnvironment { [variables] in variables[$0] }
+    let batching = try #require(environment.batching)
+    #expect(batching.messages == 20 && batching.bytes == 4_096)
+    #expect(batching.latency == .microseconds(1_500))
+    #expect(batching.singles == ["old"] && batching.areTopicsSingle)
+    for wrong in ["[]", #"{"messages":0,"bytes":1,"latency_us":1}"#, #"{"messages":2}"#] {
+        variables["SYNMESH_BATCH"] = wrong
+        let failure = try #require(throws: AgentFailure.self) {
+            try AgentEnvironment { [variables] in variables[$0] }
+        }
+        #expect(failure.message.contains("SYNMESH_BATCH"))
+    }
 }
 
 @Test(

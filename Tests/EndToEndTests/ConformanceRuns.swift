@@ -36,7 +36,7 @@ import Testing
         #expect(ending.exitCode == 0, "\(report.canonical)")
         #expect(Self.clauses("fail", of: report).isEmpty)
         #expect(Self.clauses("skipped", of: report).keys.sorted() == Self.onlyOnZeroMQ)
-        #expect(Self.clauses("ok", of: report).count >= 69)
+        #expect(Self.clauses("ok", of: report).count >= 71)
     }
 
     @Test("so does the probe, which says nothing of pools", .timeLimit(.minutes(5)))
@@ -91,6 +91,7 @@ import Testing
         Variant("takes-any-kind", "4.6", because: "a kind that there is not"),
         Variant("takes-any-kind", "4.6", because: "a kind that there is not", on: "nats"),
         Variant("dies-of-nonsense", "4.7", because: "after bytes that are no envelope"),
+        Variant("alters-batches", "4.8", because: "with another content"),
         Variant("ready-too-early", "5.1", because: "right after ready"),
         Variant("hears-by-bytes", "5.2", because: "conformance.inside"),
         Variant("publishes-at-once", "5.3", "4.2", because: "not all of a load"),

@@ -20,7 +20,7 @@ from echo import Echo  # noqa: E402
 from synmesh_history import History  # noqa: E402
 from synmesh_pool import Pool  # noqa: E402
 from synmesh_transports import ZeroMQ  # noqa: E402
-from synmesh_wire import CREDIT, MARKER, Message, Receiver  # noqa: E402
+from synmesh_wire import BATCH, CREDIT, MARKER, Message, Receiver  # noqa: E402
 
 VARIANTS = {}
 
@@ -203,6 +203,12 @@ def dies_of_nonsense():
             os._exit(70)
         return message
     Message.parse = staticmethod(parse)
+
+
+@variant
+def alters_batches():
+    around(Message, "parts", lambda right: lambda self: right(self) if self.kind != BATCH else [
+        with_fields(part, content=b"{}") for part in right(self)])
 
 
 # Topics.

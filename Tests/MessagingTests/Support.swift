@@ -178,11 +178,12 @@ final class TestMesh {
 
     func agent(
         _ agent: String, incarnation: UInt32 = 1, over transport: (any AgentTransport)? = nil,
-        restoring state: Value? = nil, defects: Defects? = nil
+        restoring state: Value? = nil, defects: Defects? = nil, batching: Batching? = nil
     ) throws -> TestAgent {
         let recorder = MemoryRecorder()
         var options = AgentClient.Options()
         options.defects = defects
+        options.batching = batching
         let client = try AgentClient(
             name: name(agent), incarnation: incarnation, clock: clock,
             transport: transport ?? self.transport(agent, incarnation: incarnation),

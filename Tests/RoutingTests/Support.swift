@@ -106,8 +106,9 @@ final class Dealer {
     }
 
     /// Says hello and waits for the answer.
-    func attach(window: Int? = nil, incarnation: Int = 1) throws {
-        let window = window.map { #","window":\#($0)"# } ?? ""
+    func attach(window: Int? = nil, incarnation: Int = 1, batches: Bool = false) throws {
+        let window =
+            (window.map { #","window":\#($0)"# } ?? "") + (batches ? #","batches":true"# : "")
         try sendToProxy(.hello, #"{"incarnation":\#(incarnation)\#(window)}"#)
         // What waited for the name may come first, as soon as the connection is there.
         while true {

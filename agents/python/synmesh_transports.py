@@ -87,7 +87,7 @@ class ZeroMQ:
                               + ("does not answer" if self.is_registered else "has no such agent"))
 
     async def say_hello(self):
-        hello = {"incarnation": self.environment.incarnation, "window": self.window}
+        hello = {"incarnation": self.environment.incarnation, "window": self.window, "batches": True}
         self.owed = 0
         await self.say(HELLO, "hello", json.dumps(hello).encode())
 
@@ -113,9 +113,9 @@ class ZeroMQ:
         elif message.kind == MARKER:
             self.echoed.set()
         else:
-            await self.agent.take(message)
-        if message.kind == CONTENT:
-            self.owed += 1
+            for part in message.parts():
+                await self.agent.take(part)
+                self.owed += part.kind == CONTENT
             if self.owed >= self.window // 2:
                 await self.say(CREDIT, "credit", str(self.owed).encode())
                 self.owed = 0
@@ -176,7 +176,8 @@ class ZeroMQ:
         elif message.kind == MARKER:
             self.last[endpoint].take(message)
         elif self.agent.is_subscribed(message.destination):
-            await self.agent.take(message)
+            for part in message.parts():
+                await self.agent.take(part)
 
     async def drain_inbound(self, seconds, epoch):
         waits = (last.wait(epoch) for last in self.last.values())
@@ -220,8 +221,8 @@ class NATS:
 
     async def take(self, arrival):
         message = Message.parse_headers(arrival.headers or {}, arrival.data)
-        if message is not None:
-            await self.agent.take(message)
+        for part in message.parts() if message else []:
+            await self.agent.take(part)
 
     def check(self, destination, content):
         if len(content) + 1_024 > self.connection.max_payload:

@@ -5,9 +5,9 @@ import json
 import re
 import struct
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-CONTENT, CREDIT, GAP, MARKER, HELLO = 1, 3, 4, 5, 6
+CONTENT, CREDIT, GAP, MARKER, HELLO, BATCH = 1, 3, 4, 5, 6, 7
 BINARY, JSON, DESCRIPTOR = 0, 1, 2
 LEGAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -100,6 +100,34 @@ class Message:
             return None
         return Message(source, destination, incarnation, sequence, kind, type, sent, encoding,
                        content, cause, hops)
+
+    def parts(self) -> list:
+        """What a batch holds, or itself; nothing where a batch is none."""
+        if self.kind != BATCH:
+            return [self]
+        data, place, parts, type = self.content, 4, [], ""
+
+        def name():
+            nonlocal place
+            start, place = place + 1, place + 1 + data[place]
+            return data[start:place].decode()
+
+        try:
+            for index in range(struct.unpack_from("<I", data)[0]):
+                flags, encoding, sent, size = struct.unpack_from("<BBQI", data, place)
+                place += 14
+                type, cause = name() if flags & 4 else type, None
+                if flags & 1:
+                    caused, number = struct.unpack_from("<IQ", data, place)
+                    place += 12
+                    cause = (name(), caused, address(flags & 2, name()), number)
+                parts.append(replace(
+                    self, sequence=self.sequence + index, kind=CONTENT, type=type, sent=sent,
+                    encoding=encoding, content=data[place:place + size], cause=cause))
+                place += size
+        except (struct.error, IndexError, UnicodeDecodeError):
+            return []
+        return parts if place == len(data) else []
 
     def headers(self) -> dict:
         """The same as headers of a NATS message."""
