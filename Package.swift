@@ -72,7 +72,7 @@ let package = Package(
 
         // Mechanisms
         module("Threads", ["CLinux"]),
-        module("Recording", ["Wire", "JSON", "CXXHash", "CLinux"]),
+        module("Recording", ["Wire", "JSON", "CXXHash", "CLinux", collections]),
         module("SharedMemory", ["CLinux", "CXXHash"]),
         module("Control", ["Wire", "JSON", "ZeroMQ", "Threads"]),
         module(

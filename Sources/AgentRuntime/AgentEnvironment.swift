@@ -38,6 +38,10 @@ public struct AgentEnvironment: Hashable, Sendable {
     public let pools: [PoolAccess]
     /// What of that which the agent sends goes together in one message; nil: nothing does.
     public let batching: Batching?
+    /// The delivery class of what is sent to agents.
+    public let delivery: DeliveryClass
+    /// The agents that acknowledge what they record; nil is all.
+    public let acknowledging: Set<String>?
     /// The agent's settings, an object.
     public let settings: Value
 
@@ -68,6 +72,12 @@ public struct AgentEnvironment: Hashable, Sendable {
         topicProxies = reader.topicProxies("SYNMESH_TOPIC_PROXIES")
         pools = reader.pools("SYNMESH_POOLS")
         batching = reader.batching("SYNMESH_BATCH")
+        delivery =
+            DeliveryClass(
+                rawValue: reader.choice(
+                    "SYNMESH_DELIVERY", of: DeliveryClass.allCases.map(\.rawValue)))
+            ?? .atMostOnce
+        acknowledging = reader.names("SYNMESH_ACKNOWLEDGING")
         settings = reader.settings("SYNMESH_SETTINGS")
         guard reader.problems.isEmpty else {
             throw AgentFailure(

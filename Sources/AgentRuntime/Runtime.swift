@@ -1,4 +1,5 @@
 internal import Control
+internal import Glibc
 internal import JSON
 internal import Messaging
 internal import Recording
@@ -20,6 +21,10 @@ final class Runtime {
     /// Set by the command `stop`: whom to answer when everything is closed.
     var stopCommand: UInt64?
     var isStopping = false
+    /// Whether the last envelope made the agent send.
+    private var sendsInHandle = false
+    /// Since when nothing is handed out because the outbox is full.
+    private var fullSince: UInt64?
     private let context: Context
     private let termination: Termination
     private let timer: LoadTimer
@@ -29,6 +34,8 @@ final class Runtime {
     private static let messagesPerTurn = 256
     /// How long to rest while nothing can be sent, before looking again.
     private static let lookAgain: Duration = .milliseconds(10)
+    /// The longest that a full outbox keeps an agent from being handed what it answers.
+    private static let fullMax: UInt64 = 10_000_000_000
 
     /// Attaches and subscribes; when it returns, everything holds.
     init(
@@ -44,6 +51,7 @@ final class Runtime {
             settings: environment.settings
         ).texts("subscribe")
         let state = try Runtime.restored(environment)
+        let past = try state == nil ? Runtime.recalled(environment) : nil
         context = try reaching("libzmq") { () throws(ZeroMQError) in try Context() }
         let context = context
         control = try reaching(environment.control) { () throws(ControlError) in
@@ -62,7 +70,7 @@ final class Runtime {
             client = try AgentClient(
                 name: environment.name, incarnation: environment.incarnation,
                 clock: environment.clock, transport: transport, recorder: history,
-                restoring: state, options: options)
+                restoring: state, recalling: past, options: options)
             outbox = Outbox(client: client, transport: transport)
             if let state { agent.restore(state["agent"] ?? .null, outbox) }
             let former = state?["subscriptions"]?.array?.compactMap(\.string) ?? []
@@ -84,6 +92,8 @@ final class Runtime {
         let setup = AgentSetup(
             name: environment.name, kind: environment.kind, seed: environment.seed,
             settings: environment.settings)
+        options.delivery = environment.delivery
+        options.acknowledging = environment.acknowledging
         options.pools = environment.pools
         options.batching = environment.batching
         options.pool = try setup.texts("pool").first
@@ -98,7 +108,8 @@ final class Runtime {
                 throw AgentFailure(
                     .settings,
                     "the setting 'defects' is \(setting.canonical); it takes 'lose', 'repeat', "
-                        + "'swap', 'alter', 'alter_memory' (every Nth), 'on' and 'lane'")
+                        + "'swap', 'alter', 'alter_memory', 'lose_copies', 'swallow', 'forget' (every "
+                        + "Nth), 'on' and 'lane'")
             }
             options.defects = defects
         }
@@ -114,6 +125,28 @@ final class Runtime {
         } catch {
             throw AgentFailure(.environment, "SYNMESH_STATE '\(path)': \(error.description)")
         }
+    }
+
+    /// What the former incarnations recorded, where they handed nothing over.
+    ///
+    /// - Throws: `AgentFailure` where a history is there and cannot be read: going on without it could
+    ///   lose what has to be sent again, or hand out again what was handed out.
+    private static func recalled(
+        _ environment: AgentEnvironment
+    ) throws(AgentFailure) -> OwnHistory? {
+        let paths = OwnHistory.formerPaths(
+            of: environment.history, incarnation: environment.incarnation)
+        guard !paths.isEmpty else { return nil }
+        var history = OwnHistory(agent: environment.name)
+        for path in paths where access(path, R_OK) == 0 {
+            do throws(HistoryError) {
+                try history.read(path: path)
+            } catch {
+                throw AgentFailure(.failed, "could not read what was recorded before: \(error)")
+            }
+        }
+        for note in history.notes { Output.log("history: \(note)") }
+        return history
     }
 
     /// What the former incarnation was asked to hear and had no time for.
@@ -186,7 +219,7 @@ final class Runtime {
         let isOpen = hasRoom()
         if isOpen {
             try sendDue()
-            try receiveTurn()
+            if mayHandOut { try receiveTurn() }
             try subscribeAsWished()
             try wakeAgent()
         }
@@ -195,11 +228,15 @@ final class Runtime {
         let now = environment.clock.now
         let open = loads.filter { !$0.schedule.isFinished(at: now) }
         let next = min(open.map(\.deadline).min() ?? .max, agent.due ?? .max)
+        // Room in the outbox comes with an acknowledgement, which ends the wait.
         let wait: Duration =
-            next <= now ? .zero : .nanoseconds(Int64(min(next - now, 1_000_000_000)))
+            !client.hasOutboxRoom
+            ? Self.lookAgain
+            : next <= now ? .zero : .nanoseconds(Int64(min(next - now, 1_000_000_000)))
         var items = [control.pollItem, .fileDescriptor(termination.descriptor)]
         let isOfLoad = next != .max && next > now && next - now < 1_000_000_000
         if let item = timer.item(after: isOfLoad ? next - now : nil) { items.append(item) }
+        guard mayHandOut else { return try client.linger(wait, also: &items) }
         _ = try client.wait(timeout: wait, also: &items)
     }
 
@@ -209,6 +246,19 @@ final class Runtime {
     /// stays answerable to the orchestrator.
     private func hasRoom() -> Bool {
         outbox.hasRoom(for: .agent(environment.name))
+    }
+
+    /// Whether envelopes may be handed out: not to an agent that answers them while the outbox is
+    /// full, but for a while only, in case that two such agents wait for each other.
+    private var mayHandOut: Bool {
+        let now = environment.clock.now
+        guard !client.hasOutboxRoom, sendsInHandle else {
+            fullSince = nil
+            return true
+        }
+        let since = fullSince ?? now
+        fullSince = since
+        return since + Self.fullMax <= now
     }
 
     private func roomItems() -> [PollItem] {
@@ -255,6 +305,8 @@ final class Runtime {
 
     func handle(_ envelope: Envelope) throws(MessagingError) {
         guard envelope.kind == .content else { return }
+        let sent = client.sentCount
+        defer { sendsInHandle = client.sentCount > sent }
         do throws(MessagingError) {
             try agent.handle(envelope, outbox)
         } catch {
@@ -268,7 +320,7 @@ final class Runtime {
             for _ in 0..<Self.messagesPerTurn {
                 let now = environment.clock.now
                 guard !load.schedule.isFinished(at: now), load.schedule.nextDue <= now,
-                    load.body.isReady, now < end, outbox.isConnected
+                    load.body.isReady, now < end, outbox.isConnected, client.hasOutboxRoom
                 else { break }
                 try send(load)
                 // One attempt a turn, until there is room.

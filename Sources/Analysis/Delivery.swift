@@ -132,6 +132,8 @@ public struct DeliveryCounts: Sendable, Hashable {
     public var delivered = 0
     /// Acknowledged by their receiver; `nil` where nothing acknowledges.
     public var acknowledged: Int?
+    /// Of what was sent at least once; `nil` where nothing was.
+    public var atLeastOnce: KeptCounts?
     /// Every deviation found.
     public var deviations = DeviationCounts()
     /// Of the lost, those that a part of the mesh dropped and named.
@@ -221,6 +223,7 @@ extension DeliveryCounts {
         dropped += other.dropped
         inferred += other.inferred
         if let more = other.acknowledged { acknowledged = (acknowledged ?? 0) + more }
+        if let more = other.atLeastOnce { atLeastOnce = (atLeastOnce ?? KeptCounts()) + more }
         for deviation in DeviationCounts.classes {
             deviations[deviation] += other.deviations[deviation]
             explained[deviation] += other.explained[deviation]

@@ -20,6 +20,8 @@ struct DeliveryCheck {
         let subscription: [SubscriptionInterval]?
         /// Whether the envelopes are for this receiver at all.
         let isAddressed: Bool
+        /// Whether its sender sends again what is not acknowledged: then nothing excuses a loss.
+        var isKept = false
 
         func identity(_ sequence: UInt64) -> Identity {
             Identity(flow: stream.flow, incarnation: stream.incarnation, sequence: sequence)
@@ -35,7 +37,7 @@ struct DeliveryCheck {
     let scope: DeliveryScope
     private let faults: [FaultWindow]
     var report = DeliveryReport()
-    private var collector: FindingCollector
+    var collector: FindingCollector
 
     init(index: DeliveryIndex, histories: [History], scope: DeliveryScope) {
         self.index = index
@@ -60,14 +62,20 @@ struct DeliveryCheck {
             }
             let sent = uniqueSent(entries.sent, of: key)
             report.counts.sent += sent.count { isInWindow($0.sent) }
+            let isKept =
+                sent.first.map { record(at: $0.place).delivery == .atLeastOnce } ?? false
+            if isKept { countKept(key, sent) }
             var legs: [String: Leg] = [:]
             switch key.flow.destination {
             case .agent(let name) where index.observed.contains(name):
                 legs[name] = Leg(
-                    stream: key, receiver: name, subscription: nil, isAddressed: true)
+                    stream: key, receiver: name, subscription: nil, isAddressed: true,
+                    isKept: isKept)
             case .agent(let name):
                 // Whether it arrived nobody saw; that it was dropped, somebody said.
-                let leg = Leg(stream: key, receiver: name, subscription: nil, isAddressed: true)
+                let leg = Leg(
+                    stream: key, receiver: name, subscription: nil, isAddressed: true,
+                    isKept: isKept)
                 for entry in sent where isInWindow(entry.sent) {
                     guard index.drops[leg.identity(entry.sequence)] != nil else {
                         report.unobserved += 1
@@ -204,6 +212,7 @@ struct DeliveryCheck {
                 deviate(.late, 1, identity, leg, life, reason: "Delivered after it was given up.")
             } else {
                 report.counts.delivered += 1
+                if leg.isKept { presentKept(entry, leg) }
             }
         case .allowed: report.allowed += 1
         case .none:
@@ -297,6 +306,7 @@ struct DeliveryCheck {
         if let at = index.late[identity]?[leg.receiver] {
             let life = entry.sent...max(entry.sent, at)
             touch(leg, life)
+            if leg.isKept { absentKept(entry, leg) }
             deviate(
                 .late, 1, identity, leg, life,
                 reason: "Arrived after '\(leg.receiver)' had given it up, so it was not delivered.")
@@ -311,6 +321,7 @@ struct DeliveryCheck {
             report.pending += 1
             return
         }
+        if leg.isKept { absentKept(entry, leg) }
         let reason: String
         if let drop {
             report.counts.dropped += 1
@@ -388,11 +399,14 @@ struct DeliveryCheck {
         _ life: ClosedRange<UInt64>, by process: String? = nil,
         detail: () -> (path: String?, reason: String)
     ) {
-        let fault = faults.first {
-            $0.explains.contains(deviation) && $0.held(during: life)
-                && ($0.reach.covers(source: identity.flow.source, receiver: leg.receiver)
-                    || $0.target == process)
-        }
+        let fault =
+            leg.isKept
+            ? nil
+            : faults.first {
+                $0.explains.contains(deviation) && $0.held(during: life)
+                    && ($0.reach.covers(source: identity.flow.source, receiver: leg.receiver)
+                        || $0.target == process)
+            }
         report.counts.deviations[deviation] += count
         if fault != nil { report.counts.explained[deviation] += count }
         let severity: Finding.Severity = fault == nil ? .error : .warning

@@ -97,6 +97,10 @@ struct DeliveryIndex {
     /// What became of contents in shared memory, by envelope and receiver.
     private(set) var sharedContents: [Identity: [String: SharedContent]] = [:]
     private(set) var repeatsDropped = 0
+    /// The same by flow.
+    private(set) var repeats: [StreamKey: Int] = [:]
+    /// Up to where their senders heard that flows are recorded.
+    private(set) var acknowledged: [StreamKey: UInt64] = [:]
     /// When agents could not send something.
     private(set) var refusals: [UInt64] = []
     /// Agents that record for themselves.
@@ -214,7 +218,12 @@ struct DeliveryIndex {
                 if drops[identity] == nil {
                     drops[identity] = Drop(reason: reason, by: by, at: at)
                 }
-            case .repeatDropped: repeatsDropped += 1
+            case .repeatDropped(let identity, _, _, _):
+                repeatsDropped += 1
+                repeats[identity.stream, default: 0] += 1
+            case .acknowledged(let flow, let incarnation, let through, _, _):
+                let key = StreamKey(flow: flow, incarnation: incarnation)
+                acknowledged[key] = max(acknowledged[key] ?? 0, through)
             case .gap(let flow, let incarnation, let from, let through, let reason, let by, _):
                 guard from <= through else { continue }
                 gaps[StreamKey(flow: flow, incarnation: incarnation), default: []].append(

@@ -30,6 +30,8 @@ public enum Deviation: String, Sendable, Hashable, CaseIterable {
     /// The other side was still draining.
     case undecidable
 
+    /// Acknowledged and not recorded, or recorded and not acknowledged.
+    case acknowledgement
     /// Something about the evidence itself: an unreadable history, an unobserved receiver.
     case evidence
     /// A process, port, socket, segment or file that the run left behind.

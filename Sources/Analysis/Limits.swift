@@ -67,7 +67,8 @@ public struct Limits: Sendable, Hashable {
         minimumSamples: Int = 1
     ) -> StepVerdict {
         let broken =
-            brokenCounts(delivery, comparison) + brokenRatios(latency, minimumSamples)
+            brokenPromises(delivery) + brokenCounts(delivery, comparison)
+            + brokenRatios(latency, minimumSamples)
         if let first = broken.first {
             let more = broken.count > 1 ? ", and \(broken.count - 1) more broken" : ""
             return StepVerdict(.fail, reason: first + more + ".")
@@ -82,6 +83,18 @@ public struct Limits: Sendable, Hashable {
             .pass,
             reason:
                 "\(counts.delivered) of \(counts.expected) deliveries, no limit broken.\(faults)")
+    }
+
+    /// What no limit allows and no fault excuses.
+    private func brokenPromises(_ delivery: DeliveryReport) -> [String] {
+        guard let kept = delivery.counts.atLeastOnce else { return [] }
+        var broken: [String] = []
+        if kept.wronglyAcknowledged > 0 {
+            broken.append(
+                "\(kept.wronglyAcknowledged) acknowledged by a receiver that has not recorded them")
+        }
+        if kept.lost > 0 { broken.append("\(kept.lost) lost that were sent at least once") }
+        return broken
     }
 
     private func brokenCounts(

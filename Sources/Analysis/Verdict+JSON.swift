@@ -64,6 +64,7 @@ extension DeliveryCounts {
         members["expected"] = Value(expected)
         members["delivered"] = Value(delivered)
         members["acknowledged"] = acknowledged.map { Value($0) }
+        members["at_least_once"] = atLeastOnce?.json
         members["dropped"] = Value(dropped)
         members["inferred"] = Value(inferred)
         members["explained"] = .object(explained.json(DeviationCounts.explainable))

@@ -143,6 +143,13 @@ extension DeliveryCounts {
         counts.expected = try fields.integer("expected")
         counts.delivered = try fields.integer("delivered")
         counts.acknowledged = fields.value["acknowledged"]?.integer.map { Int($0) }
+        if let kept = try fields.object("at_least_once") {
+            var read = KeptCounts()
+            for member in KeptCounts.members {
+                read[keyPath: member.path] = try kept.integer(member.name)
+            }
+            counts.atLeastOnce = read
+        }
         counts.dropped = try fields.integer("dropped")
         counts.inferred = try fields.integer("inferred")
         counts.deviations = try DeviationCounts.read(fields, DeviationCounts.classes)

@@ -1,6 +1,6 @@
 internal import DequeModule
 public import JSON
-internal import Recording
+public import Recording
 public import Wire
 internal import ZeroMQ
 
@@ -38,6 +38,10 @@ public final class AgentClient {
         public var defects: Defects?
         /// What goes together in one message; nil: each envelope goes by itself, at once.
         public var batching: Batching?
+        /// The class of what is sent to agents; what is published has `at_most_once`.
+        public var delivery = DeliveryClass.atMostOnce
+        /// The agents that acknowledge: what is sent to others has `at_most_once`; nil is all.
+        public var acknowledging: Set<String>?
 
         /// The defaults.
         public init() {}
@@ -99,6 +103,16 @@ public final class AgentClient {
     var isBatchStuck = false
     /// Envelopes that could not be sent with their batch, and of which no send said so.
     public internal(set) var unsentInBatches: UInt64 = 0
+    /// Envelopes sent, ever.
+    public private(set) var sentCount: UInt64 = 0
+    /// What was sent of the class `at_least_once` and is not acknowledged.
+    var unacknowledged: Unacknowledged
+    /// How far each flow of the class is recorded, and which of them its sender has to hear that of.
+    var recorded: [Receiver.Key: UInt64] = [:]
+    var owed: [Receiver.Key: Owed] = [:]
+    var owedSince: UInt64?
+    /// How often the way was known to have been broken when it was last looked at.
+    var knownReconnections = 0
     /// What was dropped here and its receivers do not know of yet.
     private var untoldGaps: [Address: [ClosedRange<UInt64>]] = [:]
 
@@ -111,12 +125,14 @@ public final class AgentClient {
     ///   - transport: The way into the mesh, attached already.
     ///   - recorder: What is told of every envelope; nil for none.
     ///   - state: What `state` of the former incarnation said, after a drained restart.
+    ///   - history: What the former incarnations recorded, after a crash; not heeded beside a state.
     ///   - limits: What the receiver's rule is bounded by.
     ///   - options: What else is bounded.
     /// - Throws: `MessagingError` where the name is not legal or the state malformed.
     public init(
         name: String, incarnation: UInt32, clock: RunClock, transport: any AgentTransport,
         recorder: (any MessageRecorder)? = nil, restoring state: Value? = nil,
+        recalling history: OwnHistory? = nil,
         limits: Receiver.Limits = Receiver.Limits(), options: Options = Options()
     ) throws(MessagingError) {
         guard Names.isLegal(name) else {
@@ -137,9 +153,14 @@ public final class AgentClient {
         self.hasDefects = options.defects != nil
         self.batchLimits = options.batching.map { BatchLimits($0) }
         self.shadowDefects = DefectLane(options.defects, lane: .shadow, transport: "nats")
+        self.unacknowledged = Unacknowledged(seed: UInt64(bitPattern: Int64(name.hashValue)))
         if let state {
             let topics = state["subscriptions"]?.array?.compactMap(\.string) ?? []
-            try apply(receiver.restore(state, topics: topics, at: clock.now))
+            let outcomes = try receiver.restore(state, topics: topics, at: clock.now)
+            try restoreKept(state, nil)
+            try apply(outcomes)
+        } else {
+            try restoreKept(nil, history)
         }
     }
 
@@ -149,6 +170,7 @@ public final class AgentClient {
     public var state: Value {
         var members = receiver.state.object ?? [:]
         members["subscriptions"] = .array(subscriptions.sorted().map(Value.string))
+        if !unacknowledged.isEmpty { members["unacknowledged"] = .array(keptState) }
         return .object(members)
     }
 
@@ -164,6 +186,7 @@ public final class AgentClient {
         }
         current.held = UInt64(receiver.heldCount)
         current.ahead = receiver.aheadCount
+        current.unacknowledged = UInt64(unacknowledged.count)
         return current
     }
 
@@ -217,10 +240,15 @@ public final class AgentClient {
         guard !isDrained else {
             throw MessagingError(.send(destination, type: type), .closed)
         }
+        let delivery = deliveryClass(to: destination)
+        if delivery == .atLeastOnce {
+            try waitForOutbox(owner?.bytes.count ?? content.count, destination, type, patience)
+        }
         var envelope = Envelope(
             identity: Identity(
                 flow: outflow.flow, incarnation: incarnation, sequence: outflow.sequence + 1),
-            type: type, sent: clock.now, cause: cause, contentEncoding: encoding, content: content)
+            type: type, sent: clock.now, cause: cause, contentEncoding: encoding,
+            delivery: delivery, content: content)
         if let owner { envelope.keep(owner) }
         if let reason = transport.refusal(of: envelope) {
             throw try refuse(destination, type, reason)
@@ -228,6 +256,11 @@ public final class AgentClient {
         try record(envelope, .sent, transport: transport.name)
         outflow.sequence += 1
         if isDual { duplicate(envelope) }
+        sentCount += 1
+        if delivery == .atLeastOnce {
+            try keep(envelope)
+            return envelope.identity
+        }
         if !untoldGaps.isEmpty { try tellGaps(to: destination) }
         guard hasDefects else {
             try dispatch(envelope, outflow, patience)

@@ -28,8 +28,12 @@ public enum Inbound: Hashable, Sendable {
     case shadow(Envelope, transport: String)
     /// A message without identity came, in the seed's shape.
     case unidentified(SeedMessage, transport: String)
-    /// These envelopes will never come.
-    case gap(flow: Flow, incarnation: UInt32, from: UInt64, through: UInt64, reason: String)
+    /// These envelopes will never come; where their sender keeps them, not of themselves.
+    case gap(
+        flow: Flow, incarnation: UInt32, from: UInt64, through: UInt64, reason: String,
+        isKept: Bool = false)
+    /// A receiver says what it has recorded.
+    case acknowledged(Acknowledgement)
     /// The subscription with this ticket holds from now on.
     case confirmed(ticket: UInt64)
     /// Something came that could not be read.
@@ -90,11 +94,17 @@ public protocol AgentTransport: AnyObject {
     /// Whether everything that was sent has been passed on.
     var isOutboundDrained: Bool { get }
 
+    /// How often the way was broken and is whole again: what was on it may be lost.
+    var reconnections: Int { get }
+
     /// Ends both ways.
     func close()
 }
 
 extension AgentTransport {
+    /// Ways that do not break, or do not tell.
+    public var reconnections: Int { 0 }
+
     /// A way that nobody taught batches takes none.
     public var batchBytesMax: Int { 0 }
 }

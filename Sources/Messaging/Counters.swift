@@ -27,6 +27,14 @@ public struct Counters: Hashable, Sendable {
     public internal(set) var malformed: UInt64 = 0
     /// Contents in shared memory that could not be read.
     public internal(set) var unreadable: UInt64 = 0
+    /// Envelopes that were acknowledged.
+    public internal(set) var acknowledged: UInt64 = 0
+    /// Envelopes that are kept until they are.
+    public internal(set) var unacknowledged: UInt64 = 0
+    /// Times that an envelope was sent again.
+    public internal(set) var resent: UInt64 = 0
+    /// Envelopes that were left to be sent again, since more is held than the limit allows.
+    public internal(set) var deferred: UInt64 = 0
     /// Shadow copies sent.
     public internal(set) var shadowSent: UInt64 = 0
     /// Shadow copies that could not be sent.
@@ -47,6 +55,8 @@ public struct Counters: Hashable, Sendable {
             "refused": number(refused),
             "filtered": number(filtered), "malformed": number(malformed),
             "unreadable": number(unreadable),
+            "acknowledged": number(acknowledged), "unacknowledged": number(unacknowledged),
+            "resent": number(resent), "deferred": number(deferred),
             "shadow_sent": number(shadowSent), "shadow_failed": number(shadowFailed),
             "shadow_delivered": number(shadowDelivered),
         ]

@@ -17,6 +17,13 @@ public struct Defects: Hashable, Sendable {
     public var alter: Int?
     /// A byte of every Nth content in shared memory is altered after it was written.
     public var alterMemory: Int?
+    /// Of the class `at_least_once`, every Nth is lost each time that it is sent.
+    public var loseCopies: Int?
+    /// Of the class `at_least_once`, every Nth that comes is acknowledged, and neither recorded nor
+    /// handed out.
+    public var swallow: Int?
+    /// Nothing is sent again, whatever is not acknowledged.
+    public var forget: Int?
     /// Only on this transport; nil is any.
     public var transport: String?
     /// On this lane.
@@ -25,24 +32,29 @@ public struct Defects: Hashable, Sendable {
     /// Makes planted faults.
     public init(
         lose: Int? = nil, repeat: Int? = nil, swap: Int? = nil, alter: Int? = nil,
-        alterMemory: Int? = nil, transport: String? = nil, lane: Lane = .primary
+        alterMemory: Int? = nil, loseCopies: Int? = nil, swallow: Int? = nil,
+        forget: Int? = nil, transport: String? = nil, lane: Lane = .primary
     ) {
         self.lose = lose
         self.`repeat` = `repeat`
         self.swap = swap
         self.alter = alter
         self.alterMemory = alterMemory
+        self.loseCopies = loseCopies
+        self.swallow = swallow
+        self.forget = forget
         self.transport = transport
         self.lane = lane
     }
 
-    private static let members: Set<String> = [
-        "lose", "repeat", "swap", "alter", "alter_memory", "on", "lane",
+    private static let counts = [
+        "lose", "repeat", "swap", "alter", "alter_memory", "lose_copies", "swallow", "forget",
     ]
+    private static let members = Set(counts + ["on", "lane"])
 
     /// Reads the setting `defects` of an agent:
-    /// `{"lose": N, "repeat": N, "swap": N, "alter": N, "alter_memory": N, "on": "zmq|nats|any",
-    /// "lane": "primary|shadow"}`.
+    /// `{"lose": N, "repeat": N, "swap": N, "alter": N, "alter_memory": N, "lose_copies": N,
+    /// "swallow": N, "forget": N, "on": "zmq|nats|any", "lane": "primary|shadow"}`.
     ///
     /// Nil where the value is no object, has an unknown member, or a count is not positive: a
     /// control that is not planted as meant would prove nothing.
@@ -54,7 +66,7 @@ public struct Defects: Hashable, Sendable {
         else { return nil }
         let lane = members["lane"].map { $0.string.flatMap(Lane.init(rawValue:)) } ?? .primary
         guard let lane else { return nil }
-        for name in ["lose", "repeat", "swap", "alter", "alter_memory"] {
+        for name in Self.counts {
             guard let value = members[name] else { continue }
             guard let count = value.integer, count > 0, count <= Int64(Int32.max) else {
                 return nil
@@ -65,6 +77,7 @@ public struct Defects: Hashable, Sendable {
         self.init(
             lose: count("lose"), repeat: count("repeat"), swap: count("swap"),
             alter: count("alter"), alterMemory: count("alter_memory"),
+            loseCopies: count("lose_copies"), swallow: count("swallow"), forget: count("forget"),
             transport: transport == "any" ? nil : transport,
             lane: lane)
     }
@@ -72,7 +85,7 @@ public struct Defects: Hashable, Sendable {
 
 /// The planted faults of one lane, on their way through a client's envelopes.
 struct DefectLane {
-    private let defects: Defects?
+    let defects: Defects?
     private var count = 0
     private var alterations = 0
     private(set) var withheld: Envelope?

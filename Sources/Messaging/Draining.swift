@@ -57,6 +57,7 @@ extension AgentClient {
         for envelope in primaryDefects.takeWithheld() { try transmit(envelope) }
         try flush()
         releaseShadowWithheld()
+        attempt(&result) { () throws(MessagingError) in try acknowledge() }
         let outboundEnd = clock.now + deadline.nanoseconds
         attempt(&result) { () throws(MessagingError) in
             try transport.beginOutboundDrain()
@@ -142,6 +143,7 @@ extension AgentClient {
         for envelope in primaryDefects.takeWithheld() { try? transmit(envelope) }
         try? flush()
         releaseShadowWithheld()
+        try? acknowledge()
         isDrained = true
         // Whatever cannot be recorded any more is missed by its sequence.
         try? nameArrivals()

@@ -95,7 +95,7 @@ public final class DualTransport: AgentTransport {
             switch inbound {
             case .shadow, .confirmed: return inbound
             case .malformed(let what): problems.append("malformed: \(what)")
-            case .arrival, .batch, .unidentified, .gap, .remark: continue
+            case .arrival, .batch, .unidentified, .gap, .remark, .acknowledged: continue
             }
         }
         return nil
@@ -183,6 +183,9 @@ public final class DualTransport: AgentTransport {
 
     /// Of the primary.
     public var isOutboundDrained: Bool { primary.isOutboundDrained }
+
+    /// Of the primary.
+    public var reconnections: Int { primary.reconnections }
 
     /// Ends both.
     public func close() {

@@ -11,6 +11,7 @@ enum GapNotice {
         else { return .malformed("a gap notice without 'from' and 'through'") }
         return .gap(
             flow: envelope.identity.flow, incarnation: envelope.incarnation, from: from,
-            through: through, reason: value["reason"]?.string ?? "unknown")
+            through: through, reason: value["reason"]?.string ?? "unknown",
+            isKept: envelope.delivery == .atLeastOnce)
     }
 }

@@ -77,10 +77,12 @@ public final class InProcessMesh: Sendable {
             for inbox in receivers where inbox.queue.withLock({ $0.count >= inboxMax }) {
                 return false
             }
-            let inbound =
-                envelope.kind == .gap
-                ? GapNotice.inbound(envelope)
-                : .arrival(Arrival(envelope, transport: InProcessTransport.transportName))
+            let inbound: Inbound =
+                switch envelope.kind {
+                case .gap: GapNotice.inbound(envelope)
+                case .acknowledgement: Acknowledgement.inbound(envelope)
+                default: .arrival(Arrival(envelope, transport: InProcessTransport.transportName))
+                }
             for inbox in receivers {
                 inbox.queue.withLock { $0.append(inbound) }
                 inbox.wakeUp.signal()

@@ -30,6 +30,8 @@ public final class NATSTransport: AgentTransport {
     /// Of topics that were unsubscribed from: what the server had sent by then is still fetched.
     private var leavingReaders: [NATSReader] = []
     private var isDraining = false
+    private var wasConnected = true
+    private var reconnected = 0
     /// Whether everything sent is with the server.
     public private(set) var isOutboundDrained = false
 
@@ -74,7 +76,19 @@ public final class NATSTransport: AgentTransport {
     deinit { close() }
 
     /// Whether the server is there now.
-    public var isConnected: Bool { connection.isConnected }
+    public var isConnected: Bool {
+        let isConnected = connection.isConnected
+        if !isConnected { wasConnected = false }
+        return isConnected
+    }
+
+    /// How often the server was away and is there again, as far as somebody looked meanwhile.
+    public var reconnections: Int {
+        let isConnected = connection.isConnected
+        if isConnected, !wasConnected { reconnected += 1 }
+        wasConnected = isConnected
+        return reconnected
+    }
 
     private static func subject(_ subject: String, _ run: String?) -> String {
         run.map { Subject.shadow(subject, run: $0) } ?? subject
@@ -162,6 +176,7 @@ public final class NATSTransport: AgentTransport {
         case .batch where shadowRun == nil:
             return .batch(envelope, from: message.subject, transport: name)
         case .gap: return GapNotice.inbound(envelope)
+        case .acknowledgement: return Acknowledgement.inbound(envelope)
         default: return .malformed("\(message.subject): unexpected \(envelope.kind)")
         }
     }

@@ -16,6 +16,9 @@ public struct Receiver: Sendable {
     public struct Limits: Hashable, Sendable {
         /// The longest that an envelope is held for the ones before it.
         public var time: Duration = .seconds(2)
+        /// The longest that one is held of a flow of the class `at_least_once`, whose sender sends
+        /// what is missing again.
+        public var patience: Duration = .seconds(60)
         /// The most envelopes that are held, all flows together.
         public var messages = 10_000
         /// The most content that is held, all flows together, in bytes.
@@ -52,6 +55,10 @@ public struct Receiver: Sendable {
         case late(Arrival)
         /// There are more flows than the limit allows, so it was dropped.
         case refused(Arrival)
+        /// More is held than the limit allows; its sender has it yet and sends it again.
+        case deferred(Arrival)
+        /// These were dropped on the way; their sender has them yet and is to send them again.
+        case missing(flow: Flow, incarnation: UInt32, from: UInt64, through: UInt64)
         /// A notice was not heeded: it would take more memory than the limits allow.
         case noticeRefused(flow: Flow, incarnation: UInt32, from: UInt64, through: UInt64)
         /// These are no longer waited for.
@@ -80,6 +87,8 @@ public struct Receiver: Sendable {
         var isBaseUnknown = false
         /// The next envelope begins the flow anew, wherever it is.
         var isRebased = false
+        /// Whether its sender sends again what is not acknowledged.
+        var isKept = false
         /// By sequence, all at or above `next`, without overlap.
         var held: Deque<Held> = []
         /// When what is held came, earliest first; entries below `next` are stale.
@@ -116,9 +125,12 @@ public struct Receiver: Sendable {
         let identity = arrival.envelope.identity
         let sequence = identity.sequence
         let key = Key(flow: identity.flow, incarnation: identity.incarnation)
-        guard var state = flows[key] ?? fresh(key, first: sequence, at: now) else {
+        let isKept = arrival.envelope.delivery == .atLeastOnce
+        guard var state = flows[key] ?? fresh(key, first: sequence, at: now, isKept: isKept)
+        else {
             return [.refused(arrival)]
         }
+        if isKept { state.isKept = true }
         // Taken out while it changes, so that its queues are changed in place.
         flows[key] = nil
         defer { flows[key] = state }
@@ -132,10 +144,15 @@ public struct Receiver: Sendable {
             return [.deliver(arrival)]
         }
         if sequence < state.next { return [classify(arrival, in: &state)] }
+        if state.isKept, sequence > state.next, !hasRoom(for: arrival) {
+            return [.deferred(arrival)]
+        }
         guard insert(arrival, into: &state, at: now) else { return [.repeated(arrival)] }
         var outcomes: [Outcome] = []
         advance(&state, key, into: &outcomes)
-        while heldCount > limits.messages || heldBytes > limits.bytes, !state.held.isEmpty {
+        while heldCount > limits.messages || heldBytes > limits.bytes, !state.held.isEmpty,
+            !state.isKept
+        {
             giveUp(&state, key, reason: "more is held than the limit allows", into: &outcomes)
         }
         note(state, key)
@@ -154,7 +171,8 @@ public struct Receiver: Sendable {
         let key = Key(flow: identity.flow, incarnation: identity.incarnation)
         guard let index = flows.index(forKey: key) else { return false }
         let state = flows.values[index]
-        guard state.next == identity.sequence, state.held.isEmpty, !state.isRebased else {
+        guard state.next == identity.sequence, state.held.isEmpty, !state.isRebased, !state.isKept
+        else {
             return false
         }
         flows.values[index].next += UInt64(count)
@@ -162,17 +180,25 @@ public struct Receiver: Sendable {
         return true
     }
 
+    private func hasRoom(for arrival: Arrival) -> Bool {
+        heldCount < limits.messages && heldBytes + arrival.envelope.contentSize <= limits.bytes
+    }
+
     /// A notice came that these envelopes never will.
     ///
-    /// It is a courtesy: where it is not heeded, the wait for them ends by its own bound.
+    /// It is a courtesy: where it is not heeded, the wait for them ends by its own bound. In a flow
+    /// of the class `at_least_once` it makes no hole: they will come again.
     public mutating func accept(
         gapIn flow: Flow, incarnation: UInt32, from: UInt64, through: UInt64, reason: String,
-        at now: UInt64
+        isKept: Bool = false, at now: UInt64
     ) -> [Outcome] {
         guard from >= 1, from <= through, through < UInt64.max else { return [] }
         let key = Key(flow: flow, incarnation: incarnation)
         let refusal = Outcome.noticeRefused(
             flow: flow, incarnation: incarnation, from: from, through: through)
+        if isKept || flows[key]?.isKept == true {
+            return [.missing(flow: flow, incarnation: incarnation, from: from, through: through)]
+        }
         guard var state = flows[key] ?? fresh(key, first: from, at: now) else { return [refusal] }
         flows[key] = nil
         defer { flows[key] = state }
@@ -214,8 +240,9 @@ public struct Receiver: Sendable {
         var outcomes: [Outcome] = []
         for key in waiting.sorted(by: { ($0.flow, $0.incarnation) < ($1.flow, $1.incarnation) }) {
             guard var state = flows.removeValue(forKey: key) else { continue }
-            while let since = state.waitingSince, since + limits.time.nanoseconds <= now {
-                giveUp(&state, key, reason: "not there after \(limits.time)", into: &outcomes)
+            let patience = patience(state)
+            while let since = state.waitingSince, since + patience.nanoseconds <= now {
+                giveUp(&state, key, reason: "not there after \(patience)", into: &outcomes)
             }
             note(state, key)
             flows[key] = state
@@ -225,7 +252,15 @@ public struct Receiver: Sendable {
 
     /// When `expire` next has something to do.
     public var deadline: UInt64? {
-        waiting.compactMap { flows[$0]?.waitingSince }.min().map { $0 + limits.time.nanoseconds }
+        waiting.compactMap { key in
+            flows[key].flatMap { state in
+                state.waitingSince.map { $0 + patience(state).nanoseconds }
+            }
+        }.min()
+    }
+
+    private func patience(_ state: FlowState) -> Duration {
+        state.isKept ? limits.patience : limits.time
     }
 
     /// The sequence that comes next in a flow; 1 where nothing came yet.
@@ -255,9 +290,13 @@ public struct Receiver: Sendable {
     }
 
     /// A flow that was never seen; nil where there are too many.
-    private func fresh(_ key: Key, first: UInt64, at now: UInt64) -> FlowState? {
+    private func fresh(
+        _ key: Key, first: UInt64, at now: UInt64, isKept: Bool = false
+    ) -> FlowState? {
         guard flows.count < limits.flows else { return nil }
         switch key.flow.destination {
+        // What was delivered of it before stands in the histories, which were read: it begins at 1.
+        case .agent where isKept: return FlowState(next: 1, base: 1, isKept: true)
         case .agent:
             return base == .one ? FlowState(next: 1, base: 1) : FlowState(next: first, base: first)
         case .topic(let topic):

@@ -1,5 +1,6 @@
 internal import DequeModule
 public import JSON
+internal import Recording
 public import Wire
 
 /// A receiver's marks as JSON, for the process that takes its place.
@@ -13,7 +14,7 @@ extension Receiver {
         var marks: [Value] = []
         for key in order {
             guard let flow = flows[key] else { continue }
-            marks.append([
+            var mark: [String: Value] = [
                 "source": .string(key.flow.source),
                 "destination": .string(key.flow.destination.description),
                 "incarnation": .integer(Int64(key.incarnation)),
@@ -26,7 +27,9 @@ extension Receiver {
                             .integer(Int64(clamping: $0.upperBound)),
                         ]
                     }),
-            ])
+            ]
+            if flow.isKept { mark["delivery"] = .string(DeliveryClass.atLeastOnce.rawValue) }
+            marks.append(.object(mark))
         }
         let held = handover.taken.map { arrival -> Value in
             [
@@ -84,6 +87,7 @@ extension Receiver {
             else { throw malformed("a mark lacks a field") }
             let base = mark["base"]?.integer.flatMap(UInt64.init(exactly:)) ?? 1
             var flow = FlowState(next: next, base: base)
+            flow.isKept = mark["delivery"]?.string == DeliveryClass.atLeastOnce.rawValue
             for pair in mark["abandoned"]?.array ?? [] {
                 guard let bounds = pair.array?.compactMap(\.integer), bounds.count == 2,
                     let from = UInt64(exactly: bounds[0]), let through = UInt64(exactly: bounds[1]),
@@ -110,5 +114,49 @@ extension Receiver {
         var outcomes: [Outcome] = []
         for arrival in held { outcomes += accept(arrival, at: now) }
         return outcomes
+    }
+}
+
+extension Receiver.Key {
+    init(_ envelope: Envelope) {
+        self.init(flow: envelope.identity.flow, incarnation: envelope.incarnation)
+    }
+}
+
+/// Flows of the class `at_least_once`.
+extension Receiver {
+    /// Takes over how far flows were delivered before a crash.
+    mutating func restore(_ marks: [OwnHistory.Mark]) {
+        for mark in marks {
+            var flow = FlowState(next: mark.next, base: 1, isKept: true)
+            flow.abandoned = Array(mark.abandoned.suffix(limits.abandonedGaps))
+            flows[Key(flow: mark.flow, incarnation: mark.incarnation)] = flow
+        }
+    }
+
+    /// The flows of the class, and what comes next in each.
+    var keptMarks: [(key: Key, next: UInt64)] {
+        flows.filter(\.value.isKept).map { ($0.key, $0.value.next) }
+    }
+
+    /// Whether something is held in a flow for what is before it.
+    func isWaiting(_ key: Key) -> Bool { waiting.contains(key) }
+
+    /// What is missing before what is held.
+    func missing(_ key: Key, atMost count: Int) -> [ClosedRange<UInt64>] {
+        guard let state = flows[key] else { return [] }
+        var ranges: [ClosedRange<UInt64>] = []
+        var next = state.next
+        for held in state.held {
+            if held.sequence > next { ranges.append(next...(held.sequence - 1)) }
+            if ranges.count == count { break }
+            next = held.through + 1
+        }
+        return ranges
+    }
+
+    /// What was given up last.
+    func abandoned(_ key: Key, atMost count: Int) -> [ClosedRange<UInt64>] {
+        Array((flows[key]?.abandoned ?? []).suffix(count))
     }
 }

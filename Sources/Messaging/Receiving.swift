@@ -103,6 +103,9 @@ extension AgentClient {
                     throw error
                 }
                 countDelivered(arrival.envelope.identity.flow)
+                if arrival.envelope.delivery == .atLeastOnce {
+                    try noteRecorded(arrival.envelope)
+                }
             }
             return handedOut(arrival)
         }
@@ -113,6 +116,7 @@ extension AgentClient {
             try record(arrival.envelope, .delivered, transport: arrival.transport)
             ready[place].isRecorded = true
             countDelivered(arrival.envelope.identity.flow)
+            if arrival.envelope.delivery == .atLeastOnce { try noteRecorded(arrival.envelope) }
         }
         return handedOut(ready.remove(at: index).arrival)
     }
@@ -146,6 +150,7 @@ extension AgentClient {
         let now = clock.now
         var until = min(end, nextFlush)
         if let deadline = receiver.deadline { until = min(until, deadline) }
+        if let deadline = keptDeadline { until = min(until, deadline) }
         if primaryDefects.withheld != nil { until = min(until, now + Self.withheldMax) }
         var items = others + transport.inboundItems()
         _ = try zeroMQ(.receive) { () throws(ZeroMQError) in
@@ -177,6 +182,7 @@ extension AgentClient {
             taken += 1
         }
         if !isIntakeClosed { try apply(receiver.expire(at: clock.now)) }
+        try tendKept()
         if let dual = transport as? DualTransport {
             for problem in dual.takeProblems() {
                 try annotate(.note("shadow: \(problem)", at: clock.now))
@@ -185,6 +191,7 @@ extension AgentClient {
     }
 
     private func take(_ inbound: Inbound) throws(MessagingError) {
+        if case .acknowledged(let acknowledgement) = inbound { return try heed(acknowledgement) }
         if isIntakeClosed {
             guard case .shadow = inbound else { return try leaveBehind(inbound) }
         }
@@ -196,7 +203,7 @@ extension AgentClient {
             counts.shadowDelivered += 1
             try record(envelope, .delivered, transport: transport, lane: .shadow)
         case .unidentified(let seed, let transport): try accept(seed, transport)
-        case .gap(let flow, let incarnation, let from, let through, let reason):
+        case .gap(let flow, let incarnation, let from, let through, let reason, let isKept):
             if case .topic(let topic) = flow.destination, !isSubscribed(topic, at: clock.now) {
                 counts.filtered += 1
                 return
@@ -204,7 +211,8 @@ extension AgentClient {
             try apply(
                 receiver.accept(
                     gapIn: flow, incarnation: incarnation, from: from, through: through,
-                    reason: reason, at: clock.now))
+                    reason: reason, isKept: isKept, at: clock.now))
+        case .acknowledged: break
         case .confirmed(let ticket): confirmedTickets.insert(ticket)
         case .malformed(let what): try noteMalformed(what)
         case .remark(let what): try annotate(.note(what, at: clock.now))
@@ -234,11 +242,11 @@ extension AgentClient {
             try noteMalformed(
                 "a message of '\(seed.from)' came after the time for draining was up")
         case .malformed(let what): try noteMalformed(what)
-        case .gap, .confirmed, .shadow, .remark: break
+        case .gap, .confirmed, .shadow, .remark, .acknowledged: break
         }
     }
 
-    private func noteMalformed(_ what: String) throws(MessagingError) {
+    func noteMalformed(_ what: String) throws(MessagingError) {
         counts.malformed += 1
         // A peer that sends nothing else must not fill the history.
         guard counts.malformed <= 1_000 else { return }
@@ -260,6 +268,8 @@ extension AgentClient {
             return try noteMalformed("\(envelope.identity): no legal sequence")
         }
         try apply(receiver.accept(arrival, at: clock.now))
+        guard envelope.delivery == .atLeastOnce else { return }
+        if receiver.isWaiting(Receiver.Key(envelope)) { oweAgain(envelope) }
     }
 
     /// Whether what was sent to a topic at a time is wanted: also what was on its way when its
@@ -288,12 +298,15 @@ extension AgentClient {
     func apply(_ outcomes: [Receiver.Outcome]) throws(MessagingError) {
         for outcome in outcomes {
             switch outcome {
+            case .deliver(let arrival) where swallows(arrival):
+                if arrival.isCredited { transport.consumed(1) }
             case .deliver(let arrival):
                 readyBytes += arrival.envelope.contentSize
                 ready.append(Ready(arrival: arrival))
             case .repeated(let arrival):
                 counts.repeats += 1
                 if arrival.isCredited { transport.consumed(1) }
+                oweAgain(arrival.envelope)
                 try annotate(
                     .repeatDropped(
                         arrival.envelope.identity, transport: arrival.transport, by: name,
@@ -301,7 +314,13 @@ extension AgentClient {
             case .late(let arrival):
                 counts.late += 1
                 if arrival.isCredited { transport.consumed(1) }
+                oweAgain(arrival.envelope)
                 try annotate(.late(arrival.envelope.identity, by: name, at: clock.now))
+            case .deferred(let arrival):
+                counts.deferred += 1
+                if arrival.isCredited { transport.consumed(1) }
+            case .missing(let flow, let incarnation, let from, let through):
+                try oweMissing(flow, incarnation, from...through)
             case .refused(let arrival):
                 counts.refused += 1
                 if arrival.isCredited { transport.consumed(1) }

@@ -35,6 +35,8 @@ public final class ZeroMQTransport: AgentTransport {
     private var heldBack: Set<String> = []
     /// Another start of it says hello: it does not know how much may be sent.
     private var owesHello = false
+    /// Starts of the branch's proxy after the first one.
+    public private(set) var reconnections = 0
     /// Whether the branch has passed on everything that was sent before the last outbound marker.
     public private(set) var isOutboundDrained = false
 
@@ -116,6 +118,7 @@ public final class ZeroMQTransport: AgentTransport {
         let start = answer?["incarnation"]?.integer
         if isAttached, let branchIncarnation, let start, start != branchIncarnation {
             owesHello = true
+            reconnections += 1
         }
         if start != branchIncarnation { heldBack = [] }
         branchIncarnation = start ?? branchIncarnation
@@ -254,7 +257,8 @@ public final class ZeroMQTransport: AgentTransport {
                 marked = LastMarker(envelope, at: clock.now)
             }
         case .credit where heed(pause: envelope): break
-        case .acknowledgement, .credit: return .malformed("unexpected \(envelope.kind)")
+        case .acknowledgement: return Acknowledgement.inbound(envelope)
+        case .credit: return .malformed("unexpected \(envelope.kind)")
         }
         return nil
     }

@@ -26,6 +26,10 @@ public enum Annotation: Sendable, Hashable {
     /// Messages came that nobody can read and that have no identity: they are in no count of what was
     /// sent. `from` is who sent them, as far as that is known.
     case unreadable(count: Int, from: String, reason: String, by: String, at: UInt64)
+    /// Its receiver has recorded the envelopes of a flow up to this one, as it says: `through` is
+    /// cumulative within the incarnation.
+    case acknowledged(
+        flow: Flow, incarnation: UInt32, through: UInt64, by: String, at: UInt64)
     /// An agent could not send something, which got no identity: it is in no count of what was sent.
     case refused(to: Address, type: String, reason: String, by: String, at: UInt64)
     /// A process that records for others missed something, so that its history is not complete.
@@ -39,6 +43,7 @@ public enum Annotation: Sendable, Hashable {
         case .cause(_, _, let at), .subscribed(_, _, let at), .unsubscribed(_, _, let at),
             .dropped(_, _, _, let at), .repeatDropped(_, _, _, let at),
             .gap(_, _, _, _, _, _, let at), .late(_, _, let at), .blind(_, _, let at),
+            .acknowledged(_, _, _, _, let at),
             .contentRead(_, _, _, _, let at), .contentUnreadable(_, _, _, _, let at),
             .unreadable(_, _, _, _, let at), .refused(_, _, _, _, let at), .note(_, let at):
             at

@@ -62,6 +62,13 @@ extension Annotation {
             text.append("from", from)
             text.append("reason", reason)
             text.append("by", by)
+        case .acknowledged(let flow, let incarnation, let through, let by, let at):
+            text.begin("acknowledged", at: at)
+            text.append("source", flow.source)
+            text.append("destination", flow.destination.description)
+            text.append("incarnation", UInt64(incarnation))
+            text.append("through", through)
+            text.append("by", by)
         case .refused(let destination, let type, let reason, let by, let at):
             text.begin("refused", at: at)
             text.append("destination", destination.description)
@@ -108,6 +115,15 @@ extension Annotation {
                 let transport = value["transport"]?.string, let by = value["by"]?.string
             else { return nil }
             self = .repeatDropped(identity, transport: transport, by: by, at: at)
+        case "acknowledged":
+            guard let source = value["source"]?.string,
+                let destination = value["destination"]?.string,
+                let incarnation = value.number("incarnation").flatMap({ UInt32(exactly: $0) }),
+                let through = value.number("through"), let by = value["by"]?.string
+            else { return nil }
+            self = .acknowledged(
+                flow: Flow(source: source, destination: Address(destination)),
+                incarnation: incarnation, through: through, by: by, at: at)
         case "gap":
             guard let gap = Annotation(gap: value, at: at) else { return nil }
             self = gap

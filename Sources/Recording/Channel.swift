@@ -21,6 +21,7 @@ struct Channel: Hashable {
     var isDigest: Bool
     /// A message's sequence has 32 bits in MCAP; these are the 32 above.
     var sequenceHigh: UInt32
+    var delivery = DeliveryClass.atMostOnce
 
     /// The topic of the annotations' channel.
     static let annotationsTopic = "annotations"
@@ -40,6 +41,7 @@ struct Channel: Hashable {
             ("content_encoding", contentEncoding.name),
         ]
         if sequenceHigh > 0 { metadata.append(("sequence_high", String(sequenceHigh))) }
+        if delivery == .atLeastOnce { metadata.append(("delivery", delivery.rawValue)) }
         let encoding: Encoding =
             isDigest ? .digest : contentEncoding.isJSON ? .json : .binary
         return Channel.record(
@@ -118,7 +120,8 @@ extension Channel {
             incarnation: incarnation, type: type, transport: transport, direction: direction,
             lane: lane, hops: hops,
             contentEncoding: isJSON ? isDescriptor ? .descriptor : .json : .binary,
-            isDigest: encoding == .digest, sequenceHigh: high)
+            isDigest: encoding == .digest, sequenceHigh: high,
+            delivery: metadata["delivery"].flatMap(DeliveryClass.init(rawValue:)) ?? .atMostOnce)
     }
 }
 

@@ -144,7 +144,8 @@ extension RecordKind {
         self.init(
             agent: agent, flow: channel.flow, incarnation: channel.incarnation,
             type: channel.type, transport: channel.transport, direction: channel.direction,
-            lane: channel.lane, hops: channel.hops, contentEncoding: channel.contentEncoding)
+            lane: channel.lane, hops: channel.hops, contentEncoding: channel.contentEncoding,
+            delivery: channel.delivery)
     }
 }
 

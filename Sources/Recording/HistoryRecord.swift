@@ -62,6 +62,8 @@ public struct HistoryRecord: Sendable, Hashable {
     public var hops: UInt8
     /// How the content bytes are to be read.
     public var contentEncoding: Envelope.ContentEncoding
+    /// What its sender does where it does not arrive.
+    public var delivery: DeliveryClass
     /// The content, or its digest where it was above the writer's limit.
     public var content: Content
 
@@ -69,7 +71,8 @@ public struct HistoryRecord: Sendable, Hashable {
     public init(
         agent: String, identity: Identity, type: String, transport: String,
         direction: Direction, lane: Lane = .primary, sent: UInt64, observed: UInt64,
-        hops: UInt8 = 0, contentEncoding: Envelope.ContentEncoding, content: Content
+        hops: UInt8 = 0, contentEncoding: Envelope.ContentEncoding,
+        delivery: DeliveryClass = .atMostOnce, content: Content
     ) {
         self.agent = agent
         self.identity = identity
@@ -81,6 +84,7 @@ public struct HistoryRecord: Sendable, Hashable {
         self.observed = observed
         self.hops = hops
         self.contentEncoding = contentEncoding
+        self.delivery = delivery
         self.content = content
     }
 }

@@ -22,6 +22,8 @@ public struct RecordKind: Sendable, Hashable {
     public var hops: UInt8
     /// How the content bytes are to be read.
     public var contentEncoding: Envelope.ContentEncoding
+    /// What its sender does where it does not arrive.
+    public var delivery: DeliveryClass = .atMostOnce
 }
 
 /// The records of a history, kept small: tens of millions of them fit into memory.
@@ -269,7 +271,8 @@ extension RecordKind {
             agent: record.agent, flow: record.identity.flow,
             incarnation: record.identity.incarnation, type: record.type,
             transport: record.transport, direction: record.direction, lane: record.lane,
-            hops: record.hops, contentEncoding: record.contentEncoding)
+            hops: record.hops, contentEncoding: record.contentEncoding,
+            delivery: record.delivery)
     }
 }
 
@@ -283,7 +286,7 @@ extension HistoryRecord {
                 flow: kind.flow, incarnation: kind.incarnation, sequence: sequence),
             type: kind.type, transport: kind.transport, direction: kind.direction,
             lane: kind.lane, sent: sent, observed: observed, hops: kind.hops,
-            contentEncoding: kind.contentEncoding, content: content)
+            contentEncoding: kind.contentEncoding, delivery: kind.delivery, content: content)
     }
 }
 

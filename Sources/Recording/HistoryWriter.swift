@@ -19,7 +19,8 @@ public final class HistoryWriter {
     public let path: String
     /// The process that records.
     public let process: String
-    /// Contents longer than this are recorded as digest and length.
+    /// Contents longer than this are recorded as digest and length, but for those that their sender
+    /// has to send again until they are acknowledged.
     public let contentLimit: Int
     /// Messages in the file, annotations included.
     public private(set) var messageCount: UInt64 = 0
@@ -67,12 +68,16 @@ public final class HistoryWriter {
     ) throws(HistoryError) {
         guard let file else { throw HistoryError(.record, path, .closed) }
         let observed = clock.now
-        let isDigest = envelope.contentSize > contentLimit
+        // What may have to be sent again after a crash must be there whole.
+        let isKept =
+            envelope.delivery == .atLeastOnce && direction == .sent && lane == .primary
+        let isDigest = envelope.contentSize > contentLimit && !isKept
         let channel = Channel(
             flow: envelope.identity.flow, incarnation: envelope.incarnation, type: envelope.type,
             transport: transport, direction: direction, lane: lane, hops: envelope.hops,
             contentEncoding: envelope.contentEncoding, isDigest: isDigest,
-            sequenceHigh: UInt32(truncatingIfNeeded: envelope.sequence >> 32))
+            sequenceHigh: UInt32(truncatingIfNeeded: envelope.sequence >> 32),
+            delivery: envelope.delivery)
         var definition: [UInt8] = []
         let id: UInt16
         let isNew: Bool

@@ -98,6 +98,11 @@ public struct TerminalReport: Sendable {
         if let acknowledged = delivery.acknowledged {
             table.add(["acknowledged", .init(Numbers.grouped(acknowledged))])
         }
+        for (name, count, isGrave) in Self.rows(of: delivery.atLeastOnce) {
+            table.add([
+                .init(name), .init(Numbers.grouped(count), isGrave && count > 0 ? .bad : .plain),
+            ])
+        }
         for deviation in DeviationCounts.classes {
             let unexplained = delivery.unexplained[deviation]
             table.add([
@@ -114,6 +119,21 @@ public struct TerminalReport: Sendable {
                     + "and \(Numbers.grouped(delivery.inferred)) are inferred.")
         }
         return lines
+    }
+
+    private static func rows(
+        of kept: KeptCounts?
+    ) -> [(name: String, count: Int, isGrave: Bool)] {
+        guard let kept else { return [] }
+        return [
+            ("at least once: sent", kept.sent, false),
+            ("  delivered", kept.delivered, false),
+            ("  acknowledged", kept.acknowledged, false),
+            ("  repeats dropped", kept.repeatsDropped, false),
+            ("  lost", kept.lost, true),
+            ("  wrongly acknowledged", kept.wronglyAcknowledged, true),
+            ("  delivered, unacknowledged", kept.unacknowledged, false),
+        ]
     }
 
     private func comparison(_ page: Page) -> [String] {

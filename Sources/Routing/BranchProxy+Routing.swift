@@ -181,7 +181,9 @@ extension BranchProxy {
     func drop(_ parcel: Parcel, _ reason: DeadLetterReason, tell gaps: inout GapLedger) {
         for identity in parcel.identities {
             deadLetters.add(identity, reason, history: history)
-            if parcel.takesCredit { gaps.add(identity, reason: reason.rawValue) }
+            if parcel.takesCredit {
+                gaps.add(identity, isKept: parcel.isKept, reason: reason.rawValue)
+            }
         }
     }
 

@@ -6,6 +6,7 @@ struct GapLedger {
     private struct Key: Hashable {
         let flow: Flow
         let incarnation: UInt32
+        let isKept: Bool
     }
 
     private struct Range {
@@ -26,8 +27,11 @@ struct GapLedger {
     var isEmpty: Bool { ranges.isEmpty }
 
     /// Notes that `identity` will never come.
-    mutating func add(_ identity: Identity, reason: String) {
-        let key = Key(flow: identity.flow, incarnation: identity.incarnation)
+    ///
+    /// Where `isKept`, its sender has it yet: the notice says so, and makes no hole.
+    mutating func add(_ identity: Identity, isKept: Bool = false, reason: String) {
+        let key = Key(
+            flow: identity.flow, incarnation: identity.incarnation, isKept: isKept)
         if let index = last[key], ranges[index].through &+ 1 == identity.sequence,
             ranges[index].reason == reason
         {
@@ -61,6 +65,7 @@ struct GapLedger {
                         flow: range.key.flow, incarnation: range.key.incarnation,
                         sequence: range.from),
                     kind: .gap, type: "_gap", sent: clock.now, contentEncoding: .json,
+                    delivery: range.key.isKept ? .atLeastOnce : .atMostOnce,
                     content: Array(content.canonical.utf8)))
         }
     }

@@ -11,6 +11,8 @@ struct HeaderView {
     let incarnation: UInt32
     let sequence: UInt64
     let isTopic: Bool
+    /// Whether its sender sends it again until it is acknowledged.
+    let isKept: Bool
     let source: Range<Int>
     let destination: Range<Int>
     let type: Range<Int>
@@ -46,6 +48,7 @@ struct HeaderView {
         self.kind = kind
         hops = header[Self.hopsOffset]
         isTopic = flags & 1 != 0
+        isKept = flags & Envelope.atLeastOnceFlag != 0
         incarnation = UInt32(truncatingIfNeeded: Self.integer(in: header, at: 5, bytes: 4))
         sequence = Self.integer(in: header, at: 9, bytes: 8)
         self.source = source

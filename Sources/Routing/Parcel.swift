@@ -31,6 +31,9 @@ struct Parcel: Sendable {
     /// Only content takes credit, in a batch or not.
     var takesCredit: Bool { header[1] == Envelope.Kind.content.rawValue || isBatch }
 
+    /// Whether its sender sends it again until it is acknowledged.
+    var isKept: Bool { header[4] & Envelope.atLeastOnceFlag != 0 }
+
     /// The envelope; nil only for a header that was never checked.
     var envelope: Envelope? { try? Envelope(header: header, content: content) }
 

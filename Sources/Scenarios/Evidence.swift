@@ -155,6 +155,7 @@ extension Mesh {
             let now = await agentStatuses()
             let isBusy = now.values.contains { status in
                 status["loading"]?.bool == true || (status["held"]?.integer ?? 0) > 0
+                    || (status["unacknowledged"]?.integer ?? 0) > 0
             }
             if !isBusy, now == last { return }
             last = now

@@ -123,6 +123,11 @@ extension Mesh {
         }
         environment["SYNMESH_BATCH"] = agent.batch.map { topology.batching($0).canonical }
         environment["SYNMESH_SETTINGS"] = agent.settings.canonical
+        if agent.delivery == .atLeastOnce {
+            environment["SYNMESH_DELIVERY"] = agent.delivery.rawValue
+            let others = topology.agents.filter(\.acknowledges).map { Value.string($0.name) }
+            environment["SYNMESH_ACKNOWLEDGING"] = Value.array(others).canonical
+        }
         environment["SYNMESH_STATE"] = state
         if !agent.keepsHistory { environment["SYNMESH_HISTORY"] = nil }
         let launch = agent.launch(on: transport)

@@ -118,6 +118,7 @@ package actor Mesh {
     /// Has every part end by itself in order: agents, then proxies, so that all histories close.
     package func stop() async {
         await quiesce()
+        await waitForAcknowledgements()
         watcher?.cancel()
         listener?.cancel()
         let agents = topology.agents.map(\.name)

@@ -23,6 +23,8 @@ public struct Agent: Sendable {
     public let keepsHistory: Bool
     /// What of that which it sends goes together in one message; `nil`: nothing does.
     public let batch: BatchRule?
+    /// The delivery class of what it sends to agents.
+    public let delivery: DeliveryClass
     /// What it is to answer to whom asks it: what a program of the user's did with what it was
     /// handed is judged by this alone.
     public let answers: [AnswerRule]
@@ -35,6 +37,10 @@ public struct Agent: Sendable {
     /// Where the file declares it.
     public let location: Location
 
+    /// Whether the proxy of its branch is one of the user's own.
+    let isBehindForeignProxy: Bool
+    /// Where the file says its delivery class.
+    let deliveryLocation: Location?
     let launches: [Transport: Launch]
 
     /// Whether it is on the control plane: waited for, commanded, drained, stopped and asked.

@@ -140,6 +140,9 @@ extension AgentKind {
             Setting("swap", .integer(1 ... .max)),
             Setting("alter", .integer(1 ... .max)),
             Setting("alter_memory", .integer(1 ... .max)),
+            Setting("lose_copies", .integer(1 ... .max)),
+            Setting("swallow", .integer(1 ... .max)),
+            Setting("forget", .integer(1 ... .max)),
             Setting("on", .choice(["zmq", "nats", "any"])),
             Setting("lane", .choice(["primary", "shadow"])),
         ]))

@@ -75,6 +75,7 @@ struct Declarations {
         let contract: Located<AgentContract>?
         let history: Located<AgentHistory>?
         let batch: Located<BatchRule>?
+        let delivery: Located<DeliveryClass>?
         let answers: [Keyed<Answer>]
         /// Where `answers` stands.
         let answersKey: Location?
@@ -248,6 +249,8 @@ extension Declarations {
                 history: agent.optional(
                     "history", .located(.enumeration("history", of: AgentHistory.self))),
                 batch: agent.optional("batch", .located(.batchRule)),
+                delivery: agent.optional(
+                    "delivery", .located(.enumeration("class", of: DeliveryClass.self))),
                 answers: agent.optional(
                     "answers", .dictionary(of: answer, count: few), default: []),
                 answersKey: agent.keyLocation(of: "answers"),

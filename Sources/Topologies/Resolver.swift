@@ -56,6 +56,7 @@ final class Resolver {
         checkDependencyCycles()
         checkForeignBorders(agents)
         checkForeignNeighbours(agents)
+        checkDelivery(agents)
         let blindSpots = blindSpots(agents)
         checkPoolsAreUsed()
         return Topology(

@@ -4,7 +4,7 @@ public struct Envelope: Hashable, Sendable {
     public enum Kind: UInt8, Sendable, CaseIterable {
         /// What agents say to each other.
         case content = 1
-        /// The receiver has it. Reserved for the delivery class `at_least_once`.
+        /// The receiver has recorded these: of the delivery class `at_least_once`.
         case acknowledgement = 2
         /// The receiver can take this many more (decimal text in the content).
         case credit = 3
@@ -46,13 +46,15 @@ public struct Envelope: Hashable, Sendable {
     public var hops: UInt8
     /// How the content bytes are to be read.
     public var contentEncoding: ContentEncoding
+    /// What its sender does where it does not arrive.
+    public var delivery: DeliveryClass
     var storage: Storage
 
     /// Makes an envelope.
     public init(
         identity: Identity, kind: Kind = .content, type: String, sent: UInt64,
         cause: Identity? = nil, hops: UInt8 = 0, contentEncoding: ContentEncoding = .binary,
-        content: [UInt8] = []
+        delivery: DeliveryClass = .atMostOnce, content: [UInt8] = []
     ) {
         self.identity = identity
         self.kind = kind
@@ -61,6 +63,7 @@ public struct Envelope: Hashable, Sendable {
         self.cause = cause
         self.hops = hops
         self.contentEncoding = contentEncoding
+        self.delivery = delivery
         self.storage = .array(content)
     }
 
@@ -72,4 +75,12 @@ public struct Envelope: Hashable, Sendable {
     public var incarnation: UInt32 { identity.incarnation }
     /// The position in its flow.
     public var sequence: UInt64 { identity.sequence }
+}
+
+/// What becomes of an envelope that does not arrive.
+public enum DeliveryClass: String, Sendable, Hashable, CaseIterable {
+    /// It is sent once; what is lost on the way is lost, and named.
+    case atMostOnce = "at_most_once"
+    /// Its sender keeps it, and sends it again, until its receiver says that it has recorded it.
+    case atLeastOnce = "at_least_once"
 }

@@ -36,7 +36,8 @@ public enum WireError: Error, Hashable, Sendable, CustomStringConvertible {
 ///          2    1  content encoding
 ///          3    1  hops
 ///          4    1  flags: bit 0 destination is a topic, bit 1 a cause follows,
-///                  bit 2 the cause's destination is a topic
+///                  bit 2 the cause's destination is a topic,
+///                  bit 3 sent at least once: it is to be acknowledged
 ///          5    4  incarnation
 ///          9    8  sequence
 ///         17    8  sent, nanoseconds since 1970
@@ -44,6 +45,8 @@ public enum WireError: Error, Hashable, Sendable, CustomStringConvertible {
 ///                  then, with a cause: incarnation (4), sequence (8), source, destination
 extension Envelope {
     private static let version: UInt8 = 1
+    /// The flag of an envelope that is to be acknowledged.
+    public static let atLeastOnceFlag: UInt8 = 8
 
     /// The header's bytes.
     ///
@@ -57,6 +60,7 @@ extension Envelope {
             flags |= 2
             if case .topic = cause.flow.destination { flags |= 4 }
         }
+        if delivery == .atLeastOnce { flags |= Envelope.atLeastOnceFlag }
         bytes.append(contentsOf: [
             Envelope.version, kind.rawValue, contentEncoding.rawValue, hops, flags,
         ])
@@ -139,7 +143,8 @@ extension Envelope {
                     destination: flags & 1 != 0 ? .topic(destination) : .agent(destination)),
                 incarnation: incarnation, sequence: sequence),
             kind: kind, type: type, sent: sent, cause: cause, hops: hops,
-            contentEncoding: encoding)
+            contentEncoding: encoding,
+            delivery: flags & Envelope.atLeastOnceFlag != 0 ? .atLeastOnce : .atMostOnce)
     }
 
     private func append(_ integer: some FixedWidthInteger, to bytes: inout [UInt8]) {

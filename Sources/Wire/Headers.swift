@@ -3,6 +3,9 @@
 /// `ce-source` and `ce-id` together are unique; `ce-sequence` is zero-padded because CloudEvents
 /// compares it as a string. Field names beyond the specification's are extension attributes.
 extension Envelope {
+    /// The header of an envelope that is to be acknowledged.
+    public static let deliveryHeader = "synmesh-delivery"
+
     /// Every header of the envelope, in a fixed order.
     public var headers: [(name: String, value: String)] {
         var fields: [(name: String, value: String)] = [
@@ -26,6 +29,9 @@ extension Envelope {
             fields.append(("ce-dataref", reference ?? PointCloudDescriptor.scheme))
         }
         if let cause { fields.append(("ce-causationid", cause.causationID)) }
+        if delivery == .atLeastOnce {
+            fields.append((Envelope.deliveryHeader, delivery.rawValue))
+        }
         return fields
     }
 
@@ -66,7 +72,10 @@ extension Envelope {
                 sequence: try number("ce-sequence", UInt64.self)),
             kind: kind, type: try required("ce-type"), sent: try number("ce-sent", UInt64.self),
             cause: cause, hops: try number("ce-hops", UInt8.self),
-            contentEncoding: Self.contentEncoding(header), content: content)
+            contentEncoding: Self.contentEncoding(header),
+            delivery: header(Envelope.deliveryHeader).flatMap(DeliveryClass.init(rawValue:))
+                ?? .atMostOnce,
+            content: content)
     }
 
     private static func contentEncoding(_ header: (String) -> String?) -> ContentEncoding {

@@ -27,6 +27,8 @@ private func brief(_ outcomes: [Receiver.Outcome]) -> [String] {
         case .late(let arrival): "~\(arrival.envelope.sequence)"
         case .gap(_, _, let from, let through, _): "-\(from)...\(through)"
         case .refused(let arrival): "!\(arrival.envelope.sequence)"
+        case .deferred(let arrival): "?\(arrival.envelope.sequence)"
+        case .missing(_, _, let from, let through): "?\(from)...\(through)"
         case .noticeRefused(_, _, let from, let through): "!\(from)...\(through)"
         }
     }
@@ -310,7 +312,8 @@ private func brief(_ outcomes: [Receiver.Outcome]) -> [String] {
                         arrival.envelope.sequence)
                 case .repeated: repeated += 1
                 case .late(let arrival): Issue.record("late: \(arrival.envelope.identity)")
-                case .refused, .noticeRefused: Issue.record("refused: \(outcome)")
+                case .refused, .noticeRefused, .deferred, .missing:
+                    Issue.record("refused: \(outcome)")
                 case .gap(let flow, _, let from, let through, _):
                     given[flow, default: []].formUnion(from...through)
                 }
@@ -351,7 +354,7 @@ private func brief(_ outcomes: [Receiver.Outcome]) -> [String] {
                     #expect(through >= from)
                     last = through
                 case .repeated, .late, .noticeRefused: break
-                case .refused: Issue.record("refused: \(outcome)")
+                case .refused, .deferred, .missing: Issue.record("refused: \(outcome)")
                 }
             }
         }
