@@ -53,8 +53,8 @@ extension Resolver {
                 name: name, group: entry.key, kind: kind?.name, branch: branch ?? "",
                 transport: transport, wire: wire, contract: isFull ? .full : .wire,
                 keepsHistory: kind != nil || agent.history?.value == .own,
-                delivery: agent.delivery?.value ?? .atMostOnce,
-                batch: agent.batch?.value, answers: answers,
+                batch: agent.batch?.value, delivery: agent.delivery?.value ?? .atMostOnce,
+                answers: answers,
                 settings: settings, dependencies: dependencies, restart: agent.restart,
                 location: entry.location, isBehindForeignProxy: isForeign,
                 deliveryLocation: agent.delivery?.location, launches: launches)
