@@ -31,7 +31,7 @@ fuzz: deps ## Try 100,000 bad inputs on every socket and header (SYNMESH_BAD_INP
 	SYNMESH_BAD_INPUTS=$${SYNMESH_BAD_INPUTS:-100000} \
 		swift test --skip-build --no-parallel --filter BadInputTests
 
-# Some 5 minutes, 10 GB of disk and 5 GB of memory each; what a run wrote is removed when it passed.
+# Some 10 minutes, 10 GB of disk and 5 GB of memory each; what a run wrote is removed when it passed.
 soak: build ## Ten million envelopes over each transport, and the control that must fail
 	set -e; for play in soak-loss soak-zeromq soak-nats; do \
 		$(BIN)/synmesh run scenarios/$$play.yaml; rm -rf logs/$$play; done
