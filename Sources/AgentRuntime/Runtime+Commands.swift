@@ -99,6 +99,7 @@ extension Runtime {
         members["loading"] = .bool(!loads.isEmpty || agent.isBusy)
         members["subscriptions"] = .array(client.subscriptions.sorted().map(Value.string))
         members["transport"] = .string(environment.transport.rawValue)
+        members["connected"] = .bool(client.isConnected)
         members["failed"] = Value(outbox.failed)
         members["shadow"] = .bool(client.hasShadow)
         members["drained"] = .bool(isDrained)

@@ -174,6 +174,9 @@ public final class AgentClient {
         return .object(members)
     }
 
+    /// Whether the transport that is acted on has a connection, where it can tell.
+    public var isConnected: Bool { transport.isConnected }
+
     /// The transport that is acted on, by its name in histories.
     public var transportName: String { transport.name }
 

@@ -50,6 +50,9 @@ public protocol AgentTransport: AnyObject {
     /// The transport's name in histories.
     var name: String { get }
 
+    /// Whether there is a connection, where the transport can tell.
+    var isConnected: Bool { get }
+
     /// Why the envelope can never go this way, if so; asked before it gets its identity.
     func refusal(of envelope: Envelope) -> MessagingError.Reason?
 
@@ -107,6 +110,9 @@ extension AgentTransport {
 
     /// A way that nobody taught batches takes none.
     public var batchBytesMax: Int { 0 }
+
+    /// Without a way to tell, there is.
+    public var isConnected: Bool { true }
 }
 
 extension Inbound {

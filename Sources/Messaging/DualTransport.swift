@@ -44,6 +44,9 @@ public final class DualTransport: AgentTransport {
     /// The primary's name.
     public var name: String { primary.name }
 
+    /// Whether the primary has a connection.
+    public var isConnected: Bool { primary.isConnected }
+
     /// Only the primary's: what the shadow cannot carry is a finding, not a failure.
     public func refusal(of envelope: Envelope) -> MessagingError.Reason? {
         primary.refusal(of: envelope)

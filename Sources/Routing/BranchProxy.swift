@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Control
 internal import DequeModule
 internal import JSON
@@ -60,6 +61,8 @@ public final class BranchProxy: Node {
     /// Whether something from NATS may wait that nothing tells of again.
     var hasLeftArrivals = false
     var nextWatch = ContinuousClock.now
+    /// Bytes that waited when the last report was written.
+    private var queuedBytes = 0
     /// How often everybody had to wait.
     var waits = 0
     /// What the proxy itself says and could not yet.
@@ -190,6 +193,7 @@ public final class BranchProxy: Node {
             deadLetters.writeWaiting()
             if ContinuousClock.now >= nextReport {
                 writeReport()
+                giveMemoryBack()
                 nextReport = ContinuousClock.now + configuration.routingReport
             }
         }
@@ -228,6 +232,13 @@ public final class BranchProxy: Node {
         let result = try zeroMQ { () throws(ZeroMQError) in try passage.router.send(frames) }
         // Who is gone asks again when it is back.
         if result == .wouldBlock, unsent.count < 10_000 { unsent.append(frames) }
+    }
+
+    /// What waited for somebody slow is gone with it; libc would keep its memory.
+    private func giveMemoryBack() {
+        let bytes = peers.values.reduce(0) { $0 + $1.outlet.queue.bytes }
+        defer { queuedBytes = bytes }
+        if queuedBytes > bytes + 1 << 20 { synmesh_trim_memory() }
     }
 
     func writeReport() {

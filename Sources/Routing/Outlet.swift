@@ -13,8 +13,10 @@ struct Outlet {
     var gaps = GapLedger()
     /// The same, before what waits.
     var evicted = GapLedger()
-    /// Send past the credit, as far as the socket takes it: nobody hears of new credit while the
-    /// proxy does not read. What is sent so is owed, and taken from the credit that comes.
+    /// Send past the credit, as far as the socket takes it.
+    ///
+    /// Nobody hears of new credit while the proxy does not read. What is sent so is owed, and taken
+    /// from the credit that comes.
     var isOverdrawn = false
     /// It took nothing for so long that nothing waits for it any more.
     var isStalled = false

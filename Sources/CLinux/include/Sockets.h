@@ -11,4 +11,7 @@ static inline int synmesh_unsent(int descriptor) {
     return ioctl(descriptor, SIOCOUTQ, &count) == 0 ? count : -1;
 }
 
+// Gives memory that was freed back to the system, as far as whole pages of it are free.
+void synmesh_trim_memory(void);
+
 #endif
