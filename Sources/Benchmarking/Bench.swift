@@ -103,14 +103,17 @@ public struct Bench: Sendable {
         let clock = ContinuousClock()
         let end = clock.now + Self.quickTotal
         for (index, suite) in wanted.enumerated() {
-            options.progress("bench: \(suite.name)")
+            options.progress("bench: \(suite.name) (\(index + 1) of \(wanted.count))")
             // What one suite leaves of its share, the later ones have.
             let share = (end - clock.now) / (wanted.count - index)
             let bed = Bed(
                 options: options, guardian: guardian, wantsAll: options.wants(suite.name),
                 sources: sources, deadline: options.isQuick ? clock.now + share : nil)
             do {
+                let began = clock.now
                 let rows = try await suite.measure(bed).filter { bed.wants($0.metric) }
+                let seconds = Int(((clock.now - began) / .seconds(1)).rounded())
+                options.progress("bench: \(suite.name) took \(seconds) s")
                 outcome.rows += rows
                 if !bed.wantsAll {
                     unwanted.formUnion(rows.map(\.metric).filter { !options.wants($0) })

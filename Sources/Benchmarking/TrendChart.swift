@@ -50,7 +50,8 @@ struct TrendChart {
         self.times = times
         (domain, ticks) = Self.scale(
             series.points.flatMap { [$0.spread.lowerBound, $0.spread.upperBound] }
-                + [series.target.bound].compactMap { $0 })
+                // A line at the very edge is not seen.
+                + [series.target.bound.map { $0 * 1.02 }].compactMap { $0 })
     }
 
     /// Round numbers that hold all values, and from nought where that costs little.
@@ -84,7 +85,7 @@ struct TrendChart {
             "<text class=\"\(latest.met == false ? "latest missed" : "latest")\" x=\"428\" y=\"20\""
                 + " text-anchor=\"end\">\(Self.escaped(value))</text>",
         ]
-        parts += targetParts + gridParts + timeParts
+        parts += gridParts + targetParts + timeParts
         parts.append(contentsOf: pointParts)
         return parts.joined(separator: "\n") + "\n"
     }
