@@ -7,7 +7,7 @@ extension BenchTrend {
         let rows = (series.count + columns - 1) / columns
         let gap = 16.0
         let width = Double(columns) * (TrendChart.width + gap) + gap
-        let top = 56.0
+        let top = 70.0
         let height = top + Double(rows) * (TrendChart.height + gap) + 8
         let times = series.flatMap { $0.points.map(\.time) }
         let span = (times.min() ?? 0)...(times.max() ?? 0)
@@ -27,7 +27,9 @@ extension BenchTrend {
             <rect class="page" width="100%" height="100%"/>
             <text class="head" x="\(TrendChart.text(gap))" y="26">synmesh bench</text>
             <text class="note" x="\(TrendChart.text(gap))" y="44">dot: median; bar: least to \
-            greatest; dashed: target, missed in the shaded part; hollow: a quick run</text>
+            greatest; hollow: a quick run</text>
+            <text class="note" x="\(TrendChart.text(gap))" y="58">dashed: the target, which is missed \
+            in the shaded part</text>
 
             """ + charts.joined() + "</svg>\n"
     }
