@@ -6,6 +6,7 @@ internal import ZeroMQ
 /// How an agent sends: the client, and what keeps an agent answerable while nothing can be sent.
 public final class Outbox {
     private let client: AgentClient
+    private let senders: Senders
     private let transport: any AgentTransport
     /// Whether the last send waited in vain.
     ///
@@ -30,8 +31,9 @@ public final class Outbox {
         let isWanted: Bool
     }
 
-    init(client: AgentClient, transport: any AgentTransport) {
+    init(client: AgentClient, transport: any AgentTransport, senders: Senders) {
         self.client = client
+        self.senders = senders
         self.transport = transport
     }
 
@@ -67,6 +69,38 @@ public final class Outbox {
             return identity
         } catch {
             refused += 1
+            if case .noRoom = error.reason { isBlocked = true }
+            throw error
+        }
+    }
+
+    /// Sends in the name of somebody else, who is there for this message only: a device, a session.
+    ///
+    /// All of them share the agent's few connections. Each has flows of its own, and what it sends is
+    /// in this agent's history. On ZeroMQ only, where the branch's proxy is one of ours.
+    ///
+    /// - Parameters:
+    ///   - name: The sender's name; none that an agent of the mesh has.
+    ///   - destination: The agent or topic.
+    ///   - type: The message type.
+    ///   - content: The content; arrives as it is.
+    ///   - encoding: How the content is to be read.
+    ///   - cause: The envelope that this one answers.
+    /// - Returns: The envelope's identity.
+    /// - Throws: `MessagingError`; the runtime goes on where only this envelope is concerned.
+    @discardableResult
+    public func send(
+        as name: String, to destination: Address, type: String, content: [UInt8],
+        encoding: Envelope.ContentEncoding, cause: Identity? = nil
+    ) throws(MessagingError) -> Identity {
+        do throws(MessagingError) {
+            let identity = try senders.send(
+                as: name, to: destination, type, content, encoding, cause,
+                isBlocked ? .zero : nil)
+            isBlocked = false
+            return identity
+        } catch {
+            failed += 1
             if case .noRoom = error.reason { isBlocked = true }
             throw error
         }

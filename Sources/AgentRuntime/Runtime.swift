@@ -66,12 +66,15 @@ final class Runtime {
             throw AgentFailure(.failed, "could not begin the history: \(error)")
         }
         do throws(MessagingError) {
-            let transport = try Runtime.attach(environment, in: context)
+            let connections = Connections(in: context)
+            let transport = try Runtime.attach(environment, in: context, sharing: connections)
             client = try AgentClient(
                 name: environment.name, incarnation: environment.incarnation,
                 clock: environment.clock, transport: transport, recorder: history,
                 restoring: state, recalling: past, options: options)
-            outbox = Outbox(client: client, transport: transport)
+            outbox = Outbox(
+                client: client, transport: transport,
+                senders: Senders(environment, history, over: connections))
             if let state { agent.restore(state["agent"] ?? .null, outbox) }
             let former = state?["subscriptions"]?.array?.compactMap(\.string) ?? []
             for topic in Set(topics).union(former).sorted() { try client.subscribe(to: topic) }
@@ -160,7 +163,7 @@ final class Runtime {
     }
 
     private static func attach(
-        _ environment: AgentEnvironment, in context: Context
+        _ environment: AgentEnvironment, in context: Context, sharing connections: Connections
     ) throws(MessagingError) -> any AgentTransport {
         switch environment.transport {
         case .zmq where environment.speaksSeedWire:
@@ -174,7 +177,7 @@ final class Runtime {
                 ZeroMQTransport.Configuration(
                     agent: environment.name, incarnation: environment.incarnation,
                     branch: environment.branch ?? "", topicProxies: environment.topicProxies),
-                clock: environment.clock, in: context)
+                clock: environment.clock, in: context, sharing: connections)
         case .nats:
             try NATSTransport(
                 agent: environment.name, url: environment.nats ?? "",
@@ -184,6 +187,7 @@ final class Runtime {
 
     /// Says ready, and works until stopped.
     func run() throws(AgentFailure) {
+        ResidentPages.release()
         do throws(ControlError) {
             try control.ready(endpoints: [:])
         } catch {

@@ -56,6 +56,7 @@ public struct Bench: Sendable {
     static let suites: [any Suite] = [
         SeedSuite(), BranchProxySuite(), TopicProxySuite(), AgentsSuite(),
         BatchingSuite(),
+        ZeroCopySuite(), ReconnectSuite(), PoolSuite(), IdleAgentSuite(),
     ]
 
     /// How long all suites together may take where it is to be quick: what starts late is shorter.

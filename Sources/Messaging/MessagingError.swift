@@ -57,6 +57,14 @@ public struct MessagingError: Error, Hashable, Sendable {
         case noWay(shortage: String, bytes: Int, limit: Int)
         /// The content says of no content where it is.
         case noDescriptor
+        /// As many connections as there may be are in use.
+        case tooManyConnections(Int)
+        /// As many names as there may be are sent in already.
+        case tooManySenders(Int)
+        /// The agent's way sends in its own name alone.
+        case sendsForItself
+        /// The way was made for sending alone.
+        case sendsOnly
         /// The content was read before, and may be written to again since.
         case alreadyRead
         /// The shared memory's reason.
@@ -111,6 +119,8 @@ extension MessagingError: CustomStringConvertible {
         case .noRoom: "Is the receiver, or the proxy on the way, alive and reading?"
         case .notRegistered: "Declare the agent in this branch of the topology."
         case .noTopicProxy: "Give a topic proxy of the topology a prefix of it."
+        case .sendsForItself: "Let an agent on ZeroMQ, in a branch of ours, speak for others."
+        case .tooManyConnections: "Let senders rest between messages, or allow more."
         case .noPool: "Declare it under 'pools' of the topology."
         case .poolFull:
             "Give the pool more slots or a longer 'wait', or let it say 'when_full: direct'."
@@ -161,6 +171,10 @@ extension MessagingError.Reason: CustomStringConvertible {
         case .zeroMQ(let error): error.description
         case .nats(let error): error.description
         case .history(let error): error.description
+        case .tooManyConnections(let limit): "all of the \(limit) connections are in use"
+        case .tooManySenders(let limit): "\(limit) names are sent in already"
+        case .sendsForItself: "its way into the mesh is for its own name alone"
+        case .sendsOnly: "it was made for sending alone"
         case .noPool(let name): "the mesh has no pool '\(name)'"
         case .poolFull(let name, let waited):
             "no slot of the pool '\(name)' was free for \(waited)"

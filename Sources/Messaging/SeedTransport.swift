@@ -75,7 +75,7 @@ public final class SeedTransport: AgentTransport {
         topics = TopicLane(
             agent: configuration.agent, incarnation: configuration.incarnation,
             proxies: configuration.topicProxies, keepFrom: InPlace.threshold, clock: clock,
-            in: context)
+            over: Connections(in: context))
         var early: Deque<[[UInt8]]> = []
         dealer = try Self.seat(configuration, clock, context, &early)
         self.early = early

@@ -13,8 +13,9 @@ final class TopicLane {
     private let proxies: [TopicProxyEndpoints]
     private let keepFrom: Int
     private let clock: RunClock
-    private let context: Context
-    private var publishers: [String: TopicPublisher] = [:]
+    private let connections: Connections
+    private var publishers: [String: Leased<TopicPublisher>] = [:]
+
     private var subscribers: [(proxy: String, socket: TopicSubscriber)] = []
     /// By which it is noticed that one of the proxies is frozen.
     private var beats: [Beat] = []
@@ -29,14 +30,14 @@ final class TopicLane {
 
     init(
         agent: String, incarnation: UInt32, proxies: [TopicProxyEndpoints], keepFrom: Int,
-        clock: RunClock, in context: Context
+        clock: RunClock, over connections: Connections
     ) {
         self.agent = agent
         self.incarnation = incarnation
         self.proxies = proxies
         self.keepFrom = keepFrom
         self.clock = clock
-        self.context = context
+        self.connections = connections
     }
 
     /// How many proxies are heard.
@@ -65,17 +66,27 @@ final class TopicLane {
         guard let proxy = proxy(serving: topic) else {
             throw MessagingError(attempt, .noTopicProxy)
         }
+        let publisher = try publisher(of: proxy, attempt)
         return try zeroMQ(attempt) { () throws(ZeroMQError) in
-            try publisher(of: proxy).send(envelope, on: topic, keepingFrom: keepFrom)
+            try publisher.send(envelope, on: topic, keepingFrom: keepFrom)
         }
     }
 
-    private func publisher(of proxy: TopicProxyEndpoints) throws(ZeroMQError) -> TopicPublisher {
-        if let known = publishers[proxy.name] { return known }
-        let publisher = try TopicPublisher(endpoint: proxy.publish, in: context)
-        publishers[proxy.name] = publisher
-        return publisher
+    private func publisher(
+        of proxy: TopicProxyEndpoints, _ attempt: MessagingError.Attempt
+    ) throws(MessagingError) -> TopicPublisher {
+        if let known = publishers[proxy.name] { return known.connection }
+        let lease = Leased(
+            try connections.lease(.publisher(proxy.publish), attempt) {
+                context throws(ZeroMQError) in
+                try TopicPublisher(endpoint: proxy.publish, in: context)
+            })
+        publishers[proxy.name] = lease
+        return lease.connection
     }
+
+    /// Gives the ways to the proxies back until the next envelope.
+    func rest() { publishers.removeAll() }
 
     /// Receives the next message of one of the proxies, for `decode`; false where there is none.
     func receive(from index: Int) throws(MessagingError) -> Bool {
@@ -163,7 +174,8 @@ final class TopicLane {
         if let known = subscribers.first(where: { $0.proxy == proxy.name }) {
             return known.socket
         }
-        let socket = try TopicSubscriber(endpoint: proxy.subscribe, agent: agent, in: context)
+        let socket = try TopicSubscriber(
+            endpoint: proxy.subscribe, agent: agent, in: connections.context)
         subscribers.append((proxy.name, socket))
         if proxy.peerTimeout > .zero {
             beats.append(try Beat.toTopics(proxy, of: agent, clock: clock, in: context))

@@ -49,10 +49,12 @@ public final class ZeroMQTransport: AgentTransport {
     ///   - clock: The run's clock.
     ///   - context: Owns the sockets' I/O threads; what is unsent when the transport ends is still
     ///     sent while the context lives, or for up to a second when it ends.
+    ///   - connections: Where the ways to topic proxies come from; nil is some of its own.
     /// - Throws: `MessagingError`, with reason `.timeout` where the branch does not answer, or
     ///   `.notRegistered` where it answers that it has no such agent.
     public init(
-        _ configuration: Configuration, clock: RunClock, in context: Context
+        _ configuration: Configuration, clock: RunClock, in context: Context,
+        sharing connections: Connections? = nil
     ) throws(MessagingError) {
         self.configuration = configuration
         self.clock = clock
@@ -60,7 +62,7 @@ public final class ZeroMQTransport: AgentTransport {
         topics = TopicLane(
             agent: configuration.agent, incarnation: configuration.incarnation,
             proxies: configuration.topicProxies, keepFrom: configuration.keepFrom, clock: clock,
-            in: context)
+            over: connections ?? Connections(in: context))
         let attempt = MessagingError.Attempt.attach(configuration.branch)
         do throws(ZeroMQError) {
             var options = SocketOptions(routingID: configuration.agent, linger: .seconds(1))

@@ -65,7 +65,7 @@ extension BranchProxy {
     /// one, which has not heard how much it takes: it says hello again when it hears of that.
     func askForHellos() throws(RoutingError) {
         guard !unasked.isEmpty, ContinuousClock.now >= nextAsk else { return }
-        nextAsk = .now + Self.askInterval
+        nextAsk = .now + askInterval
         var left: [Peer] = []
         for peer in unasked {
             guard peer.transport == .zmq else {
@@ -80,8 +80,11 @@ extension BranchProxy {
         unasked = left
     }
 
-    /// How often those are tried that were not there.
-    static let askInterval = Duration.milliseconds(100)
+    /// How often those are tried that were not there: often at first, since whoever is still there
+    /// is back within milliseconds.
+    var askInterval: Duration {
+        ContinuousClock.now < began + .seconds(3) ? .milliseconds(2) : .milliseconds(100)
+    }
 
     /// Header and content of something that the proxy itself says.
     func own(

@@ -70,6 +70,8 @@ public final class BranchProxy: Node {
     /// Agents that are to be told that this proxy is another one than they said hello to.
     var unasked: [Peer] = []
     var nextAsk = ContinuousClock.now
+    /// When the proxy came to be.
+    let began = ContinuousClock.now
     var pending = PendingTable()
     var commands: CommandSource
     var isStopped = false
@@ -203,8 +205,8 @@ public final class BranchProxy: Node {
     private func pollTimeout(until report: ContinuousClock.Instant) -> Duration {
         var wait = min(.milliseconds(200), max(.zero, report - .now))
         if !pending.isEmpty { wait = min(wait, .milliseconds(50)) }
-        if unasked.contains(where: { $0.transport == .zmq }) { wait = min(wait, Self.askInterval) }
-        if !blocked.isEmpty { wait = min(wait, .milliseconds(10)) }
+        if unasked.contains(where: { $0.transport == .zmq }) { wait = min(wait, askInterval) }
+        if !blocked.isEmpty { wait = min(wait, .milliseconds(10), askInterval) }
         let isFull =
             blocked.values.contains { $0.isReachable }
             || links.values.contains { !$0.outlet.isEmpty }

@@ -16,12 +16,16 @@ enum Measuring {
         usage: synmesh-probe throughput|latency|contents --transport zmq|nats --endpoint ENDPOINT
                    [--count N] [--size BYTES] [--rate A_SECOND] [--history FOLDER] [--keep-from BYTES]
                    [--batch MESSAGES [--batch-latency-ms T]]
+               synmesh-probe reconnect --endpoint ENDPOINT --kill PROCESS
+                   [--publish ENDPOINT --subscribe ENDPOINT] [--pair N]
+               synmesh-probe senders --endpoint ENDPOINT [--count N] [--shared 1|0]
         Without arguments it is an agent, started by 'synmesh up' or 'synmesh run'.
         """
 
+    enum Role: String { case throughput, latency, contents, reconnect, senders }
+
     struct Order: Sendable {
-        var isLatency = false
-        var isContents = false
+        var role = Role.throughput
         var transport = Transport.zmq
         var endpoint = ""
         var count = 100_000
@@ -32,13 +36,22 @@ enum Measuring {
         var keepFrom = InPlace.threshold
         var batch: Int?
         var batchLatency = 5
+        /// The proxy's process that is killed.
+        var victim: Int32 = 0
+        /// Which pair of agents the clients are.
+        var pair = 0
+        /// Whether short-lived senders share their connections.
+        var isShared = true
+        /// The topic proxy's endpoints, where topics are measured.
+        var (publish, subscribe) = ("", "")
+
+        var isLatency: Bool { role == .latency }
 
         init?(_ words: [String]) {
-            guard let role = words.first, ["throughput", "latency", "contents"].contains(role),
-                words.count % 2 == 1
-            else { return nil }
-            isLatency = role == "latency"
-            isContents = role == "contents"
+            guard let role = words.first.flatMap(Role.init), words.count % 2 == 1 else {
+                return nil
+            }
+            self.role = role
             for index in stride(from: 1, to: words.count, by: 2) {
                 let (name, value) = (words[index], words[index + 1])
                 switch (name, Int(value)) {
@@ -47,6 +60,12 @@ enum Measuring {
                     self.transport = transport
                 case ("--endpoint", _): endpoint = value
                 case ("--history", _): history = value
+                case ("--publish", _): publish = value
+                case ("--subscribe", _): subscribe = value
+                case ("--kill", let number?) where (2..<1 << 22).contains(number):
+                    victim = Int32(number)
+                case ("--pair", let number?) where number >= 0: pair = number
+                case ("--shared", let number?): isShared = number != 0
                 case ("--keep-from", let number?) where number >= 0: keepFrom = number
                 case ("--count", let number?) where number > 0: count = number
                 case ("--size", let number?) where number >= 8: size = number
@@ -56,7 +75,7 @@ enum Measuring {
                 default: return nil
                 }
             }
-            guard !endpoint.isEmpty else { return nil }
+            guard !endpoint.isEmpty, role != .reconnect || victim > 1 else { return nil }
         }
     }
 
@@ -66,7 +85,14 @@ enum Measuring {
             exit(64)
         }
         do {
-            print(try (order.isContents ? contents(order) : measure(order)).canonical)
+            let result =
+                switch order.role {
+                case .throughput, .latency: try measure(order)
+                case .contents: try contents(order)
+                case .reconnect: try reconnect(order)
+                case .senders: try senders(order)
+                }
+            print(result.canonical)
             exit(0)
         } catch {
             print("synmesh-probe: \(error)")
@@ -103,6 +129,13 @@ enum Measuring {
         var configuration = ZeroMQTransport.Configuration(
             agent: name, incarnation: 1, branch: order.endpoint)
         configuration.keepFrom = order.keepFrom
+        if !order.publish.isEmpty {
+            configuration.topicProxies = [
+                TopicProxyEndpoints(
+                    name: "topics", publish: order.publish, subscribe: order.subscribe,
+                    prefixes: ["bench\(order.pair)"])
+            ]
+        }
         return configuration
     }
 

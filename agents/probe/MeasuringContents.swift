@@ -13,7 +13,7 @@ import Wire
 /// tells how many there can be in a second.
 extension Measuring {
     static func contents(_ order: Order) throws -> Value {
-        let counter = ContentCounter(order)
+        let counter = ContentCounter(order, count: max(1, order.count / 4) + order.count)
         let thread = try DedicatedThread(named: "listener") { counter.run() }
         try counter.waitUntilAttached()
         let sender = try client("s0", order)
@@ -56,7 +56,7 @@ extension Measuring {
     }
 
     /// The client that receives, on a thread of its own.
-    private final class ContentCounter: Sendable {
+    final class ContentCounter: Sendable {
         private struct State {
             var isAttached = false
             var latencies: [UInt64] = []
@@ -64,10 +64,14 @@ extension Measuring {
         }
 
         private let order: Order
+        private let count: Int
         private let state = Mutex(State())
         private let received = Atomic<Int>(0)
 
-        init(_ order: Order) { self.order = order }
+        init(_ order: Order, count: Int) {
+            self.order = order
+            self.count = count
+        }
 
         var latencies: [UInt64] { state.withLock { $0.latencies } }
 
@@ -103,7 +107,6 @@ extension Measuring {
         private func receive() throws {
             let client = try Measuring.client("r0", order)
             state.withLock { $0.isAttached = true }
-            let count = max(1, order.count / 4) + order.count
             var digest: UInt64 = 0
             var latencies: [UInt64] = []
             while latencies.count < count,

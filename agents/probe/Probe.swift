@@ -10,6 +10,8 @@ final class Probe: Agent {
     private let destinations: [Address]
     private let size: Int
     private let measuresLatency: Bool
+    /// In whose name loads are sent, in turns; nobody's but its own where it is empty.
+    private let names: [String]
     private var received: [String: Fold] = [:]
     /// How long after they were due messages came that say when they were.
     private var latencies: Latencies?
@@ -21,6 +23,7 @@ final class Probe: Agent {
         destinations = try setup.destinations()
         size = try setup.integer("size", in: Probe.sizeRange, or: 128)
         measuresLatency = setup.settings["latency"]?.bool ?? false
+        names = try setup.texts("as")
     }
 
     func handle(_ envelope: Envelope, _ outbox: Outbox) throws(MessagingError) {
@@ -52,7 +55,8 @@ final class Probe: Agent {
             size = bytes
         }
         return ProbeLoad(
-            destinations: destinations, type: type, size: size, saysDue: measuresLatency,
+            destinations: destinations, names: names, type: type, size: size,
+            saysDue: measuresLatency,
             seed: Seed.derived(from: setup.seed, setup.name))
     }
 
@@ -102,6 +106,7 @@ private struct Fold {
 /// Messages `{"n": number, "text": filler}` of a given length.
 private final class ProbeLoad: Load {
     let destinations: [Address]
+    private let names: [String]
     private let type: String
     private let size: Int
     private let seed: UInt64
@@ -109,8 +114,12 @@ private final class ProbeLoad: Load {
     /// The message that was made last: it goes to every destination.
     private var latest: (index: Int, content: [UInt8])?
 
-    init(destinations: [Address], type: String, size: Int, saysDue: Bool, seed: UInt64) {
+    init(
+        destinations: [Address], names: [String], type: String, size: Int, saysDue: Bool,
+        seed: UInt64
+    ) {
         self.destinations = destinations
+        self.names = names
         self.type = type
         self.size = size
         self.seed = seed
@@ -120,9 +129,14 @@ private final class ProbeLoad: Load {
     func send(
         _ index: Int, to destination: Address, _ outbox: Outbox
     ) throws(MessagingError) {
-        try outbox.send(
-            to: destination, type: type, content: content(index, due: saysDue ? outbox.due : nil),
-            encoding: .json)
+        let content = content(index, due: saysDue ? outbox.due : nil)
+        if names.isEmpty {
+            try outbox.send(to: destination, type: type, content: content, encoding: .json)
+        } else {
+            try outbox.send(
+                as: names[index % names.count], to: destination, type: type, content: content,
+                encoding: .json)
+        }
     }
 
     private func content(_ index: Int, due: UInt64?) -> [UInt8] {

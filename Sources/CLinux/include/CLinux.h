@@ -109,4 +109,7 @@ int synmesh_remove_tree(const char *path);
 // Timers to poll.
 #include "Timer.h"
 
+// What is known of the heap.
+#include "Heap.h"
+
 #endif
