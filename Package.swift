@@ -62,7 +62,7 @@ let package = Package(
 
         // Bindings
         module("ZeroMQ", ["CZMQ", "CLinux"]),
-        module("NATS", ["CNATS"]),
+        module("NATS", ["CNATS", "CXXHash", "Wire"]),
         module("YAML", ["CYAML"]),
 
         // Vocabulary

@@ -30,6 +30,10 @@ public struct AgentEnvironment: Hashable, Sendable {
     public let branch: String?
     /// The NATS server; there where `transport` is `nats`.
     public let nats: String?
+    /// When what is published on NATS leaves.
+    public let natsSending: NATSSending
+    /// Whether contents too large for one message of the NATS server are sent in several.
+    public let isNATSChunking: Bool
     /// The agents that speak only the seed's wire, where their branches number what they send.
     public let seedAgents: Set<String>?
     /// The topic proxies of the mesh.
@@ -68,6 +72,11 @@ public struct AgentEnvironment: Hashable, Sendable {
         nats =
             transport == .nats
             ? reader.text("SYNMESH_NATS_URL") : reader.optional("SYNMESH_NATS_URL")
+        natsSending =
+            NATSSending(
+                rawValue: reader.choice(
+                    "SYNMESH_NATS_SEND", of: NATSSending.allCases.map(\.rawValue))) ?? .atOnce
+        isNATSChunking = reader.choice("SYNMESH_NATS_CHUNKING", of: ["true", "false"]) == "true"
         seedAgents = reader.names("SYNMESH_SEED_AGENTS")
         topicProxies = reader.topicProxies("SYNMESH_TOPIC_PROXIES")
         pools = reader.pools("SYNMESH_POOLS")

@@ -92,6 +92,8 @@ final class Runtime {
         // loses what is only delayed. On NATS only the envelope that finds the server gone waits
         // at all, and no command is answered meanwhile.
         options.sendTimeout = environment.transport == .zmq ? .seconds(6) : .seconds(2)
+        options.natsSending = environment.natsSending
+        options.isNATSChunking = environment.isNATSChunking
         let setup = AgentSetup(
             name: environment.name, kind: environment.kind, seed: environment.seed,
             settings: environment.settings)
@@ -111,7 +113,8 @@ final class Runtime {
                 throw AgentFailure(
                     .settings,
                     "the setting 'defects' is \(setting.canonical); it takes 'lose', 'repeat', "
-                        + "'swap', 'alter', 'alter_memory', 'lose_copies', 'swallow', 'forget' (every "
+                        + "'swap', 'alter', 'alter_memory', 'lose_copies', 'swallow', 'forget', "
+                        + "'lose_chunk', 'alter_chunk' (every "
                         + "Nth), 'on' and 'lane'")
             }
             options.defects = defects
@@ -181,7 +184,8 @@ final class Runtime {
         case .nats:
             try NATSTransport(
                 agent: environment.name, url: environment.nats ?? "",
-                seedAgents: environment.seedAgents)
+                seedAgents: environment.seedAgents, sending: environment.natsSending,
+                isChunking: environment.isNATSChunking)
         }
     }
 

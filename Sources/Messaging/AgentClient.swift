@@ -34,6 +34,10 @@ public final class AgentClient {
         public var pools: [PoolAccess] = []
         /// Point clouds of fewer bytes are sent inside of the message.
         public var threshold = 10_000_000
+        /// When what a shadow lane publishes leaves.
+        public var natsSending = NATSSending.atOnce
+        /// Whether a shadow lane sends large contents in chunks.
+        public var isNATSChunking = true
         /// Planted faults, for controls.
         public var defects: Defects?
         /// What goes together in one message; nil: each envelope goes by itself, at once.
@@ -152,6 +156,7 @@ public final class AgentClient {
             options.defects, lane: .primary, transport: transport.name)
         self.hasDefects = options.defects != nil
         self.batchLimits = options.batching.map { BatchLimits($0) }
+        (transport as? NATSTransport)?.plant(options.defects, lane: .primary)
         self.shadowDefects = DefectLane(options.defects, lane: .shadow, transport: "nats")
         self.unacknowledged = Unacknowledged(seed: UInt64(bitPattern: Int64(name.hashValue)))
         if let state {

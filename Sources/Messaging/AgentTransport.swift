@@ -36,6 +36,8 @@ public enum Inbound: Hashable, Sendable {
     case acknowledged(Acknowledgement)
     /// The subscription with this ticket holds from now on.
     case confirmed(ticket: UInt64)
+    /// An envelope came, and its content did not; it has none here.
+    case incomplete(Envelope, transport: String, reason: String)
     /// Something came that could not be read.
     case malformed(String)
     /// Something about the way itself, for the record.

@@ -24,6 +24,10 @@ public struct Defects: Hashable, Sendable {
     public var swallow: Int?
     /// Nothing is sent again, whatever is not acknowledged.
     public var forget: Int?
+    /// Every Nth chunk of a content that goes over NATS in several messages is not sent.
+    public var loseChunk: Int?
+    /// One byte of every Nth such chunk is altered.
+    public var alterChunk: Int?
     /// Only on this transport; nil is any.
     public var transport: String?
     /// On this lane.
@@ -33,7 +37,8 @@ public struct Defects: Hashable, Sendable {
     public init(
         lose: Int? = nil, repeat: Int? = nil, swap: Int? = nil, alter: Int? = nil,
         alterMemory: Int? = nil, loseCopies: Int? = nil, swallow: Int? = nil,
-        forget: Int? = nil, transport: String? = nil, lane: Lane = .primary
+        forget: Int? = nil, loseChunk: Int? = nil, alterChunk: Int? = nil,
+        transport: String? = nil, lane: Lane = .primary
     ) {
         self.lose = lose
         self.`repeat` = `repeat`
@@ -43,18 +48,22 @@ public struct Defects: Hashable, Sendable {
         self.loseCopies = loseCopies
         self.swallow = swallow
         self.forget = forget
+        self.loseChunk = loseChunk
+        self.alterChunk = alterChunk
         self.transport = transport
         self.lane = lane
     }
 
     private static let counts = [
         "lose", "repeat", "swap", "alter", "alter_memory", "lose_copies", "swallow", "forget",
+        "lose_chunk", "alter_chunk",
     ]
     private static let members = Set(counts + ["on", "lane"])
 
     /// Reads the setting `defects` of an agent:
     /// `{"lose": N, "repeat": N, "swap": N, "alter": N, "alter_memory": N, "lose_copies": N,
-    /// "swallow": N, "forget": N, "on": "zmq|nats|any", "lane": "primary|shadow"}`.
+    /// "swallow": N, "forget": N, "lose_chunk": N, "alter_chunk": N, "on": "zmq|nats|any",
+    /// "lane": "primary|shadow"}`.
     ///
     /// Nil where the value is no object, has an unknown member, or a count is not positive: a
     /// control that is not planted as meant would prove nothing.
@@ -78,6 +87,7 @@ public struct Defects: Hashable, Sendable {
             lose: count("lose"), repeat: count("repeat"), swap: count("swap"),
             alter: count("alter"), alterMemory: count("alter_memory"),
             loseCopies: count("lose_copies"), swallow: count("swallow"), forget: count("forget"),
+            loseChunk: count("lose_chunk"), alterChunk: count("alter_chunk"),
             transport: transport == "any" ? nil : transport,
             lane: lane)
     }

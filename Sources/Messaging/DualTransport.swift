@@ -98,6 +98,8 @@ public final class DualTransport: AgentTransport {
             switch inbound {
             case .shadow, .confirmed: return inbound
             case .malformed(let what): problems.append("malformed: \(what)")
+            case .incomplete(let envelope, _, let reason):
+                problems.append("\(envelope.identity) not received: \(reason)")
             case .arrival, .batch, .unidentified, .gap, .remark, .acknowledged: continue
             }
         }

@@ -2,11 +2,12 @@ internal import DequeModule
 internal import NATS
 internal import Synchronization
 internal import Threads
+internal import Wire
 
 /// Where the threads of a client's subscriptions put what they fetch.
 final class NATSInbox: Sendable {
     private struct State {
-        var messages: Deque<Message> = []
+        var messages: Deque<Inbound> = []
         var isClosed = false
         var lost: Int64 = 0
     }
@@ -17,12 +18,14 @@ final class NATSInbox: Sendable {
     private let state = Mutex(State())
     /// More stays in the library, which counts what it drops.
     private let messagesMax = 100_000
+    /// Whether the signal may be up: without it nobody asks the system.
+    private let isSignalled = Atomic<Bool>(false)
 
     init() throws(MessagingError) {
         (wakeUp, space) = try threads { () throws(ThreadError) in (try WakeUp(), try WakeUp()) }
     }
 
-    func push(_ message: Message) {
+    func push(_ message: Inbound) {
         var isFirst = false
         while true {
             let isPut = state.withLock { state in
@@ -34,15 +37,22 @@ final class NATSInbox: Sendable {
             if isPut { break }
             space.wait(milliseconds: 100)
         }
-        if isFirst { wakeUp.signal() }
+        if isFirst { wake() }
+    }
+
+    /// Raises the signal; down again when everything is taken.
+    func wake() {
+        isSignalled.store(true, ordering: .releasing)
+        wakeUp.signal()
     }
 
     /// Everything that waits, in order; the signal is down until more comes.
-    func takeAll() -> Deque<Message> {
-        wakeUp.take()
+    func takeAll() -> Deque<Inbound> {
+        if isSignalled.exchange(false, ordering: .acquiringAndReleasing) { wakeUp.take() }
         let messages = state.withLock { state in
-            let messages = state.messages
-            state.messages = Deque(minimumCapacity: messages.count)
+            guard !state.messages.isEmpty else { return Deque<Inbound>() }
+            var messages = Deque<Inbound>(minimumCapacity: state.messages.count)
+            swap(&messages, &state.messages)
             return messages
         }
         if messages.count >= messagesMax { space.signal() }
@@ -52,7 +62,7 @@ final class NATSInbox: Sendable {
     /// The library dropped this many: too many waited, or their subscription broke.
     func addLost(_ count: Int64) {
         state.withLock { $0.lost += count }
-        wakeUp.signal()
+        wake()
     }
 
     /// How many were dropped since this was asked last.
@@ -81,13 +91,17 @@ final class NATSReader: Sendable {
     let subscription: Subscription
     private let ended = Atomic<Bool>(false)
     private let pushed = Atomic<UInt64>(0)
+    /// Whether a content lacks chunks.
+    private let assembling = Atomic<Bool>(false)
     private let inbox: NATSInbox
+    private let decoder: NATSDecoder
     private let thread = Mutex<DedicatedThread?>(nil)
 
     init(
-        _ subscription: Subscription, into inbox: NATSInbox
+        _ subscription: Subscription, into inbox: NATSInbox, _ decoder: NATSDecoder
     ) throws(MessagingError) {
         self.subscription = subscription
+        self.decoder = decoder
         self.inbox = inbox
     }
 
@@ -97,7 +111,7 @@ final class NATSReader: Sendable {
             try DedicatedThread(named: "nats-reader") { [self] in
                 fetch()
                 ended.store(true, ordering: .releasing)
-                inbox.wakeUp.signal()
+                inbox.wake()
             }
         }
         thread.withLock { $0 = started }
@@ -106,6 +120,10 @@ final class NATSReader: Sendable {
     /// Whether everything was fetched and nothing more will come.
     var isEnded: Bool { ended.load(ordering: .acquiring) }
 
+    /// Whether a content has begun to come and is not whole: who ended the subscription now would
+    /// have a part of it, and whoever comes after him another.
+    var isAssembling: Bool { assembling.load(ordering: .acquiring) && !isEnded }
+
     /// Whether everything that has arrived so far was fetched.
     var isIdle: Bool {
         let pushed = pushed.load(ordering: .acquiring)
@@ -113,11 +131,15 @@ final class NATSReader: Sendable {
     }
 
     private func fetch() {
+        var chunks = ChunkAssembly()
         var dropped: Int64 = 0
+        // Ended by `stop`, a drain that is complete, or a connection closed for good.
+        defer { for loss in chunks.finish() { inbox.push(decoder.loss(loss)) } }
         while true {
             do throws(NATSError) {
-                if let message = try subscription.next(timeout: .seconds(1)) {
-                    inbox.push(message)
+                if let message = try subscription.nextReceived(timeout: .seconds(1)) {
+                    if let inbound = decoder.read(message, &chunks) { inbox.push(inbound) }
+                    assembling.store(!chunks.isEmpty, ordering: .releasing)
                     pushed.add(1, ordering: .releasing)
                 }
                 // With every message, the last of them too: a subscription that has ended tells
@@ -128,9 +150,9 @@ final class NATSReader: Sendable {
                     dropped += lost
                 }
             } catch {
-                // Ended by `stop`, a drain that is complete, or a connection closed for good.
                 return
             }
+            for loss in chunks.expire() { inbox.push(decoder.loss(loss)) }
         }
     }
 

@@ -1,6 +1,7 @@
 internal import DequeModule
 internal import Glibc
 internal import NATS
+internal import Recording
 internal import Threads
 public import Wire
 public import ZeroMQ
@@ -17,11 +18,18 @@ public final class NATSTransport: AgentTransport {
     private let connection: Connection
     private let shadowRun: String?
     private let seedAgents: Set<String>?
+    private let isChunking: Bool
+    private let decoder: NATSDecoder
+    /// Written anew for each envelope, in the same place.
+    private var lines: [UInt8] = []
+    /// Mostly the next envelope goes where the last one went.
+    private var latestSubject: (destination: Address, type: String, subject: String)?
+    private var chunkDefects = ChunkDefects()
     private let inbox: NATSInbox
     private let flushTimeout: Duration
     private var inboxReader: NATSReader
     /// What was taken from the inbox and not handed on yet.
-    private var fetched: Deque<Message> = []
+    private var fetched: Deque<Inbound> = []
     private var topicReaders: [String: [NATSReader]] = [:]
     private var topics: Set<String> = []
     private var confirmed: [UInt64] = []
@@ -29,6 +37,9 @@ public final class NATSTransport: AgentTransport {
     private var drainingReaders: [NATSReader] = []
     /// Of topics that were unsubscribed from: what the server had sent by then is still fetched.
     private var leavingReaders: [NATSReader] = []
+    /// Where a content is not whole yet, so that they are not drained yet.
+    private var undrained: [NATSReader] = []
+    private var assembliesEnd = ContinuousClock.now
     private var isDraining = false
     private var wasConnected = true
     private var reconnected = 0
@@ -46,10 +57,13 @@ public final class NATSTransport: AgentTransport {
     ///   - shadowRun: The run whose shadow subjects are to be used instead of the agents' own.
     ///   - seedAgents: The agents that speak only the seed's wire, where branches translate for them
     ///     and number what they send: then what has no identity is not taken from them directly.
+    ///   - sending: When what is sent leaves.
+    ///   - isChunking: Whether contents that are too large for one message are sent in several.
     ///   - flushTimeout: The longest that the server may take to confirm a subscription.
     /// - Throws: `MessagingError` with the library's reason.
     public init(
         agent: String, url: String, shadowRun: String? = nil, seedAgents: Set<String>? = nil,
+        sending: NATSSending = .atOnce, isChunking: Bool = true,
         flushTimeout: Duration = .seconds(2)
     ) throws(MessagingError) {
         let attempt = MessagingError.Attempt.attach(url)
@@ -57,10 +71,15 @@ public final class NATSTransport: AgentTransport {
         self.shadowRun = shadowRun
         self.seedAgents = seedAgents
         self.flushTimeout = flushTimeout
+        self.isChunking = isChunking
+        self.decoder = NATSDecoder(shadowRun: shadowRun, takesUnidentified: seedAgents == nil)
         self.inbox = try NATSInbox()
         let suffix = shadowRun == nil ? "" : " (shadow)"
         let connection = try nats(attempt) { () throws(NATSError) in
-            try Connection(to: url, options: ConnectionOptions(name: "agent \(agent)\(suffix)"))
+            try Connection(
+                to: url,
+                options: ConnectionOptions(
+                    name: "agent \(agent)\(suffix)", sendAsap: sending == .atOnce))
         }
         self.connection = connection
         let subject = Self.subject(Subject.inbox(of: agent), shadowRun)
@@ -69,7 +88,7 @@ public final class NATSTransport: AgentTransport {
             try connection.flush(timeout: flushTimeout)
             return subscription
         }
-        self.inboxReader = try NATSReader(subscription, into: inbox)
+        self.inboxReader = try NATSReader(subscription, into: inbox, decoder)
         try inboxReader.start()
     }
 
@@ -95,28 +114,48 @@ public final class NATSTransport: AgentTransport {
     }
 
     private func subject(of envelope: Envelope) -> String {
-        if case .agent(let name) = envelope.destination, seedAgents?.contains(name) == true {
-            return Subject.translated(to: name, type: envelope.type)
+        if let latest = latestSubject, latest.type == envelope.type,
+            latest.destination == envelope.destination
+        {
+            return latest.subject
         }
-        return Self.subject(Subject.of(envelope), shadowRun)
+        let subject =
+            isTranslated(envelope.destination)
+            ? Subject.translated(to: envelope.destination.name, type: envelope.type)
+            : Self.subject(Subject.of(envelope), shadowRun)
+        latestSubject = (envelope.destination, envelope.type, subject)
+        return subject
     }
 
-    /// More than the server's `max_payload`, headers included.
+    /// Whether the receiver speaks only the seed's wire, in which its branch gives it the message on.
+    private func isTranslated(_ destination: Address) -> Bool {
+        guard case .agent(let name) = destination else { return false }
+        return seedAgents?.contains(name) == true
+    }
+
+    /// More than any headers of an envelope take.
+    private static let headersMax = 2_048
+
+    /// More than the server's `max_payload`, headers included, where it cannot go in chunks either.
     public func refusal(of envelope: Envelope) -> MessagingError.Reason? {
-        guard envelope.contentSize > connection.maxPayload - Self.headersMax else { return nil }
-        // An envelope that has no sequence yet gets headers a few digits longer.
-        let headers = envelope.headers.reduce(64) {
-            $0 + $1.name.utf8.count + $1.value.utf8.count + 4
-        }
-        let bytes = headers + envelope.contentSize
         let limit = connection.maxPayload
-        return bytes > limit ? .oversize(bytes: bytes, limit: limit) : nil
+        guard envelope.contentSize + Self.headersMax > limit else { return nil }
+        lines.removeAll(keepingCapacity: true)
+        envelope.appendHeaderLines(to: &lines)
+        // An envelope that has no sequence yet gets headers a few digits longer.
+        let bytes = lines.count + 64 + envelope.contentSize
+        guard bytes > limit else { return nil }
+        // A program of the seed's wire would have to put it together, and knows nothing of chunks.
+        guard isChunking, !isTranslated(envelope.destination),
+            connection.chunkBytes(besides: lines.count + 64) != nil
+        else { return .oversize(bytes: bytes, limit: limit) }
+        let most = Connection.chunkedContentMax
+        return envelope.contentSize > most
+            ? .oversize(bytes: envelope.contentSize, limit: most) : nil
     }
 
     /// What the server takes in one message, less the headers.
     public var batchBytesMax: Int { max(0, connection.maxPayload - Self.headersMax) }
-    /// Names and numbers of one envelope, and what stands around them; names are bounded.
-    private static let headersMax = 2_048
 
     /// Publishes; false while the server is away or the socket does not keep up.
     public func send(_ envelope: Envelope) throws(MessagingError) -> Bool {
@@ -124,8 +163,7 @@ public final class NATSTransport: AgentTransport {
             return false
         }
         do throws(NATSError) {
-            try connection.publish(
-                subject(of: envelope), headers: envelope.headers, content: envelope.content)
+            try publish(envelope)
             return true
         } catch {
             switch error.code {
@@ -140,45 +178,41 @@ public final class NATSTransport: AgentTransport {
         }
     }
 
+    private func publish(_ envelope: Envelope) throws(NATSError) {
+        let subject = subject(of: envelope)
+        lines.removeAll(keepingCapacity: true)
+        envelope.appendHeaderLines(to: &lines)
+        let fits =
+            envelope.contentSize + Self.headersMax <= connection.maxPayload
+            || envelope.contentSize + lines.count + Connection.headerOverhead
+                <= connection.maxPayload
+        guard !fits, isChunking, !isTranslated(envelope.destination) else {
+            return try envelope.withContent { content throws(NATSError) in
+                try connection.publish(subject, headerLines: &lines, content: content)
+            }
+        }
+        lines.removeAll(keepingCapacity: true)
+        envelope.appendAttributeLines(to: &lines)
+        try envelope.withContent { content throws(NATSError) in
+            try connection.publishInChunks(
+                subject, attributeLines: lines, content: content, defect: { chunkDefects.next() })
+        }
+    }
+
+    /// Plants faults in the chunks that are sent, for controls.
+    func plant(_ defects: Defects?, lane: Lane) {
+        chunkDefects = ChunkDefects(defects, lane: lane)
+    }
+
     /// The next message that a reader fetched.
     public func receive() throws(MessagingError) -> Inbound? {
         if let ticket = confirmed.popLast() { return .confirmed(ticket: ticket) }
         if fetched.isEmpty { fetched = inbox.takeAll() }
-        while let message = fetched.popFirst() {
-            if let inbound = decode(message) { return inbound }
-        }
+        if let inbound = fetched.popFirst() { return inbound }
         let lost = inbox.takeLost()
         return lost > 0
             ? .malformed("NATS: \(lost) messages lost, too many waited or their subscription broke")
             : nil
-    }
-
-    private func decode(_ message: Message) -> Inbound? {
-        guard message.header("ce-specversion") != nil else {
-            // It comes again, from the agent's branch, which gives it its identity.
-            guard seedAgents == nil else { return nil }
-            guard shadowRun == nil, let seed = try? SeedMessage(parsing: message.content) else {
-                return .malformed("\(message.subject): neither ce- headers nor a seed message")
-            }
-            return .unidentified(seed, transport: name)
-        }
-        let envelope: Envelope
-        do throws(WireError) {
-            envelope = try Envelope(headers: message.header, content: message.content)
-        } catch {
-            return .malformed("\(message.subject): \(error)")
-        }
-        switch envelope.kind {
-        case .content:
-            return shadowRun == nil
-                ? .arrival(Arrival(envelope, transport: name))
-                : .shadow(envelope, transport: name)
-        case .batch where shadowRun == nil:
-            return .batch(envelope, from: message.subject, transport: name)
-        case .gap: return GapNotice.inbound(envelope)
-        case .acknowledgement: return Acknowledgement.inbound(envelope)
-        default: return .malformed("\(message.subject): unexpected \(envelope.kind)")
-        }
     }
 
     /// The inbox's signal.
@@ -196,7 +230,7 @@ public final class NATSTransport: AgentTransport {
         }
         tickets += 1
         confirmed.insert(tickets, at: 0)
-        inbox.wakeUp.signal()
+        inbox.wake()
         return tickets
     }
 
@@ -212,7 +246,7 @@ public final class NATSTransport: AgentTransport {
             try connection.flush(timeout: flushTimeout)
         }
         for subscription in subscriptions {
-            let reader = try NATSReader(subscription, into: inbox)
+            let reader = try NATSReader(subscription, into: inbox, decoder)
             try reader.start()
             topicReaders[topic, default: []].append(reader)
         }
@@ -241,12 +275,24 @@ public final class NATSTransport: AgentTransport {
     public func consumed(_ count: Int) {}
 
     /// Drains every subscription: what the server sent until it hears of it is still received.
+    ///
+    /// One on which a content comes in chunks is drained once it is whole.
     public func beginInboundDrain(of hold: UInt64?) throws(MessagingError) {
         guard !isDraining else { return }
         isDraining = true
         let readers = [inboxReader] + topicReaders.values.flatMap { $0 }
         drainingReaders = readers + leavingReaders
-        for reader in readers {
+        undrained = readers
+        assembliesEnd = .now + Self.assemblyPatience
+        try drainReaders()
+    }
+
+    /// The longest that a drain waits for a content to become whole; a drain has 3 s.
+    private static let assemblyPatience = Duration.milliseconds(1_500)
+
+    private func drainReaders() throws(MessagingError) {
+        for reader in undrained where !reader.isAssembling || assembliesEnd <= .now {
+            undrained.removeAll { $0 === reader }
             try nats(.drain) { () throws(NATSError) in
                 try reader.subscription.drain(timeout: .seconds(3))
             }
@@ -259,6 +305,9 @@ public final class NATSTransport: AgentTransport {
     /// agent that leaves a dead server does not wait for its answer.
     public var isInboundDrained: Bool {
         guard isDraining else { return false }
+        // What cannot be drained has ended.
+        try? drainReaders()
+        guard undrained.isEmpty else { return false }
         let isAllFetched = drainingReaders.allSatisfy { reader in
             reader.isEnded || !connection.isConnected && reader.isIdle
         }

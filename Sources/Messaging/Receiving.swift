@@ -214,6 +214,7 @@ extension AgentClient {
                     reason: reason, isKept: isKept, at: clock.now))
         case .acknowledged: break
         case .confirmed(let ticket): confirmedTickets.insert(ticket)
+        case .incomplete(let envelope, _, let reason): try noteIncomplete(envelope, reason)
         case .malformed(let what): try noteMalformed(what)
         case .remark(let what): try annotate(.note(what, at: clock.now))
         }
@@ -242,6 +243,9 @@ extension AgentClient {
             try noteMalformed(
                 "a message of '\(seed.from)' came after the time for draining was up")
         case .malformed(let what): try noteMalformed(what)
+        case .incomplete(let envelope, _, let reason):
+            counts.dropped += 1
+            try annotate(.dropped(envelope.identity, reason: reason, by: name, at: clock.now))
         case .gap, .confirmed, .shadow, .remark, .acknowledged: break
         }
     }

@@ -14,7 +14,10 @@ extension AgentClient {
     /// - Throws: `MessagingError` where the server is not there.
     public func listenShadow(url: String, run: String) throws(MessagingError) {
         guard !(transport is DualTransport) else { return }
-        let shadow = try NATSTransport(agent: name, url: url, shadowRun: run)
+        let shadow = try NATSTransport(
+            agent: name, url: url, shadowRun: run, sending: options.natsSending,
+            isChunking: options.isNATSChunking)
+        shadow.plant(options.defects, lane: .shadow)
         transport = DualTransport(
             primary: transport, shadow: shadow, topics: subscriptions.sorted())
     }

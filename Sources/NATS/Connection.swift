@@ -165,39 +165,96 @@ public final class Connection: Sendable {
     public func publish(
         _ subject: String, headers: [(name: String, value: String)], content: [UInt8]
     ) throws(NATSError) {
-        // "NATS/1.0\r\n", then "name: value\r\n" each, then an empty line: the limit includes them.
-        let headerBytes = headers.reduce(headers.isEmpty ? 0 : 12) {
-            $0 + $1.name.utf8.count + $1.value.utf8.count + 4
+        var lines: [UInt8] = []
+        for header in headers {
+            if !lines.isEmpty { lines += [0x0D, 0x0A] }
+            lines += Array(header.name.utf8) + [0x3A, 0x20]
+            lines += header.value.utf8.map { $0 < 0x20 ? 0x20 : $0 }
         }
-        try checkSendable(subject, bytes: content.count + headerBytes)
+        guard !lines.isEmpty else { return try publish(subject, content: content) }
+        try content.withUnsafeBufferPointer { content throws(NATSError) in
+            try publish(subject, headerLines: &lines, content: UnsafeRawBufferPointer(content))
+        }
+    }
+
+    /// Publishes with headers that are written out already: `name: value`, lines apart by CR LF.
+    ///
+    /// The library takes headers one by one, copies each twice and keeps them in a table, which
+    /// costs more than all else. It writes the name of a header as it is, so that all lines but the
+    /// end of the last can be the name of one: nobody who receives them can tell. A library that
+    /// refuses such a name gets them one by one.
+    ///
+    /// - Parameters:
+    ///   - subject: The subject.
+    ///   - lines: At least one line, none of them without a name or with a zero in it; as it was
+    ///     when this returns.
+    ///   - content: The content.
+    /// - Throws: `NATSError` with code `.oversize` (nothing is sent; the limit is in it) or
+    ///   `.disconnected`.
+    public func publish(
+        _ subject: String, headerLines lines: inout [UInt8], content: UnsafeRawBufferPointer
+    ) throws(NATSError) {
         let operation = NATSError.Operation.publish(subject: subject, bytes: content.count)
+        try checkSendable(operation, bytes: content.count + lines.count + Self.headerOverhead)
         var created: OpaquePointer?
         try check(
             operation,
-            content.withUnsafeBytes {
-                natsMsg_Create(
-                    &created, subject, nil, $0.baseAddress?.assumingMemoryBound(to: CChar.self),
-                    CInt($0.count))
-            })
+            natsMsg_Create(
+                &created, subject, nil, content.baseAddress?.assumingMemoryBound(to: CChar.self),
+                CInt(content.count)))
         defer { natsMsg_Destroy(created) }
-        for header in headers {
-            try check(operation, natsMsgHeader_Set(created, header.name, header.value))
-        }
+        lines.append(0)
+        defer { lines.removeLast() }
+        try check(operation, Self.setHeaders(of: created, to: &lines))
         try check(operation, natsConnection_PublishMsg(handle, created))
+    }
+
+    /// What headers take beside their lines: the status line, and the ends of two lines.
+    public static let headerOverhead = 14
+
+    private static func setHeaders(of message: OpaquePointer?, to lines: inout [UInt8]) -> natsStatus
+    {
+        // Where the value of the last line begins.
+        guard
+            let colon = lines.lastIndex(of: UInt8(ascii: "\n")).map({ lines[$0...] }).map({ line in
+                line.firstIndex(of: UInt8(ascii: ":"))
+            }) ?? lines.firstIndex(of: UInt8(ascii: ":"))
+        else { return NATS_INVALID_ARG }
+        lines[colon] = 0
+        defer { lines[colon] = UInt8(ascii: ":") }
+        let status = lines.withUnsafeBytes { bytes in
+            guard let name = bytes.baseAddress?.assumingMemoryBound(to: CChar.self) else {
+                return NATS_INVALID_ARG
+            }
+            return natsMsgHeader_Set(message, name, name + colon + 2)
+        }
+        guard status == NATS_INVALID_ARG else { return status }
+        lines[colon] = UInt8(ascii: ":")
+        for line in lines.dropLast().split(separator: UInt8(ascii: "\n")) {
+            let line = line.last == UInt8(ascii: "\r") ? line.dropLast() : line
+            let text = String(decoding: line, as: UTF8.self)
+            guard let end = text.firstIndex(of: ":") else { return NATS_INVALID_ARG }
+            let status = natsMsgHeader_Set(
+                message, String(text[..<end]), String(text[end...].dropFirst(2)))
+            guard status == NATS_OK else { return status }
+        }
+        return NATS_OK
     }
 
     /// Publishes bytes alone.
     public func publish(_ subject: String, content: [UInt8]) throws(NATSError) {
-        try checkSendable(subject, bytes: content.count)
+        let operation = NATSError.Operation.publish(subject: subject, bytes: content.count)
+        try checkSendable(operation, bytes: content.count)
         try check(
-            .publish(subject: subject, bytes: content.count),
+            operation,
             content.withUnsafeBytes {
                 natsConnection_Publish(handle, subject, $0.baseAddress, CInt($0.count))
             })
     }
 
-    private func checkSendable(_ subject: String, bytes: Int) throws(NATSError) {
-        let operation = NATSError.Operation.publish(subject: subject, bytes: bytes)
+    private func checkSendable(
+        _ operation: NATSError.Operation, bytes: Int
+    ) throws(NATSError) {
         guard isConnected else {
             throw NATSError(operation, isClosed ? .closed : .disconnected)
         }

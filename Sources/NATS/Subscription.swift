@@ -71,21 +71,42 @@ public final class Subscription: Sendable {
         natsSubscription_Destroy(handle)
     }
 
-    /// Fetches the next message.
+    /// Fetches the next message, copied out of the library.
     ///
     /// - Returns: The message, or nil when none came in time.
     /// - Throws: `NATSError` with code `.subscriptionEnded` after a drain once everything was
     ///   fetched, or `.closed`.
     public func next(timeout: Duration) throws(NATSError) -> Message? {
+        guard let received = try nextReceived(timeout: timeout) else { return nil }
+        return received.copy
+    }
+
+    /// Fetches the next message where it is.
+    ///
+    /// - Returns: The message, or nil when none came in time.
+    /// - Throws: `NATSError` as `next`.
+    public func nextReceived(timeout: Duration) throws(NATSError) -> ReceivedMessage? {
+        var message: OpaquePointer?
+        // Mostly one waits already, and nobody has to know the time.
+        let status = natsSubscription_NextMsg(&message, handle, timeout.milliseconds)
+        if status == NATS_OK, let message { return ReceivedMessage(taking: message) }
+        // While it drains, or has lost something, the library answers at once although more may
+        // come in the time that was given.
+        let isPassing =
+            status == NATS_SLOW_CONSUMER
+            || status == NATS_TIMEOUT && isDraining.load(ordering: .acquiring)
+        guard !isPassing else { return try awaitNext(timeout: timeout) }
+        guard status == NATS_TIMEOUT else { throw NATSError(.next(subject), NATSError.Code(status)) }
+        return nil
+    }
+
+    private func awaitNext(timeout: Duration) throws(NATSError) -> ReceivedMessage? {
         let end = ContinuousClock.now + timeout
         while true {
             var message: OpaquePointer?
             let left = max(.zero, end - ContinuousClock.now)
             let status = natsSubscription_NextMsg(&message, handle, left.milliseconds)
-            if status == NATS_OK, let message {
-                defer { natsMsg_Destroy(message) }
-                return Message(copying: message)
-            }
+            if status == NATS_OK, let message { return ReceivedMessage(taking: message) }
             switch status {
             case NATS_TIMEOUT:
                 guard isDraining.load(ordering: .acquiring), left > .zero else { return nil }

@@ -88,6 +88,9 @@ extension BranchBridge {
                 return malformed("\(subject): no message for '\(tag)'")
             }
             try pass(Parcel(Self.nameless(message, content), seed: content), to: resident)
+        case .incomplete(_, let envelope, let reason):
+            log("\(envelope.identity): \(reason)")
+            drop(Parcel(envelope), .incomplete)
         case .malformed(let tag, let reason): malformed("\(reason), for '\(tag)' from NATS")
         case .done(let token, let isDone): complete(token, isDone)
         case .published, .blind: break

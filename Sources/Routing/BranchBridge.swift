@@ -74,7 +74,7 @@ public final class BranchBridge: Node {
             try NATSBridge(
                 .init(
                     url: configuration.nats, name: "bridge \(configuration.branch)",
-                    limits: limits), inbox: inbox)
+                    limits: limits, isChunking: configuration.isChunking), inbox: inbox)
         }
         ownSeat = Seat(
             "_bridge.\(configuration.branch)", at: configuration.router, incarnation: incarnation,

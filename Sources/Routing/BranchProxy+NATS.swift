@@ -110,6 +110,8 @@ extension BranchProxy {
         case .envelope(let tag, let envelope): try receive(envelope, for: tag)
         case .plain(let tag, let subject, let content):
             try receive(content, on: subject, for: tag)
+        case .incomplete(let tag, let envelope, let reason):
+            receiveIncomplete(envelope, reason, for: tag)
         case .malformed(let tag, let reason):
             deadLetters.addUnreadable(
                 "\(reason), for '\(tag)' from NATS", from: "", history: history)
@@ -169,6 +171,23 @@ extension BranchProxy {
         try deliver(
             parcel, view, to: peer.routingID, origin: isTranslation ? .translation : .nats,
             source: passage.statistics.number(of: Array(envelope.source.utf8)))
+    }
+
+    /// An envelope whose content did not come whole.
+    private func receiveIncomplete(_ envelope: Envelope, _ reason: String, for tag: String) {
+        log("\(envelope.identity): \(reason)")
+        let isTranslation = tag.hasPrefix(Self.translationPrefix)
+        let name = isTranslation ? String(tag.dropFirst(Self.translationPrefix.count)) : tag
+        guard let peer = peers[Array(name.utf8)] else { return }
+        if isTranslation || peer.held != nil || peer.transport == .zmq {
+            drop(Parcel(envelope), .incomplete, tell: &peer.outlet.gaps)
+        } else {
+            // The agent has it from NATS itself, and says for itself what it lacks.
+            history.annotate(
+                .blind(
+                    reason: "\(envelope.identity) was not seen whole: \(reason)",
+                    by: configuration.name, at: clock.now))
+        }
     }
 
     /// A message of a program that knows nothing of envelopes.

@@ -117,11 +117,13 @@ public final class BranchProxy: Node {
         }
         endpoints = ["router": router.lastEndpoint]
         passage = BranchPassage(router)
-        let limits = limits
+        let (limits, isChunking) = (limits, configuration.isChunking)
         bridge = try configuration.nats.map { url throws(RoutingError) in
             try threads { () throws(ThreadError) in
                 try NATSBridge(
-                    .init(url: url, name: "branch \(configuration.name)", limits: limits),
+                    .init(
+                        url: url, name: "branch \(configuration.name)", limits: limits,
+                        isChunking: isChunking),
                     inbox: inbox)
             }
         }

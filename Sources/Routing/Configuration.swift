@@ -43,6 +43,8 @@ public struct BranchConfiguration: Sendable, Hashable {
     public var endpoint: String
     /// The NATS server, where there is one.
     public var nats: String?
+    /// Whether contents too large for one of its messages are published in several.
+    public var isChunking = true
     /// Time between two routing reports in the log.
     public var routingReport: Duration
     /// Messages that may wait for one destination.
@@ -114,6 +116,7 @@ public struct BranchConfiguration: Sendable, Hashable {
             try reader.number("peer_timeout_ms", default: 0, atLeast: 0))
         isTapping = try reader.flag("taps", default: false)
         recorded = try reader.names("record")
+        isChunking = try reader.flag("nats_chunking", default: true)
         try reader.finish()
     }
 }
@@ -128,6 +131,8 @@ public struct TopicConfiguration: Sendable, Hashable {
     public var subscribeEndpoint: String
     /// The NATS server, where there is one.
     public var nats: String?
+    /// Whether contents too large for one of its messages are published in several.
+    public var isChunking = true
     /// What is under one of these is bridged to NATS and back.
     public var prefixes: [String]
     /// The longest that one subscriber without room may hold up the others.
@@ -175,6 +180,7 @@ public struct TopicConfiguration: Sendable, Hashable {
         peerTimeout = .milliseconds(
             try reader.number("peer_timeout_ms", default: 0, atLeast: 0))
         recorded = try reader.names("record")
+        isChunking = try reader.flag("nats_chunking", default: true)
         try reader.finish()
     }
 }
@@ -203,6 +209,8 @@ public struct BridgeConfiguration: Sendable, Hashable {
     public var router: String
     /// The NATS server.
     public var nats: String
+    /// Whether contents too large for one of its messages are published in several.
+    public var isChunking = true
     /// Messages that may wait for one destination.
     public var queueMessages: Int
     /// Bytes that may wait for one destination.
@@ -242,6 +250,7 @@ public struct BridgeConfiguration: Sendable, Hashable {
                     transport: try agent.choice("transport", default: .zmq)))
             try agent.finish()
         }
+        isChunking = try reader.flag("nats_chunking", default: true)
         try reader.finish()
     }
 }

@@ -13,6 +13,8 @@ public enum DeadLetterReason: String, Sendable, CaseIterable {
     case malformed = "malformed"
     /// The content is larger than the NATS server carries.
     case oversize = "oversize"
+    /// The content came in chunks, and not all of them came, or not as they were sent.
+    case incomplete = "incomplete"
     /// More bridges passed than allowed.
     case hopLimit = "hop limit"
     /// The destination speaks the seed's wire, and was sent something else past its branch.

@@ -10,6 +10,8 @@ enum LoopEvent: Sendable {
     case envelope(tag: String, Envelope)
     /// A message without an identity came from NATS.
     case plain(tag: String, subject: String, content: [UInt8])
+    /// An envelope came from NATS whose content, in chunks, did not come whole; it has none here.
+    case incomplete(tag: String, Envelope, reason: String)
     /// Something else came from NATS.
     case malformed(tag: String, reason: String)
     /// Something may have come from NATS that was not seen.
@@ -64,7 +66,7 @@ final class Inbox: Sendable {
     func post(_ event: LoopEvent) {
         state.withLock { state in
             switch event {
-            case .envelope, .plain, .malformed, .blind: state.arrivals.append(event)
+            case .envelope, .plain, .incomplete, .malformed, .blind: state.arrivals.append(event)
             default: state.others.append(event)
             }
         }

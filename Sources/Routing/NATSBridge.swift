@@ -18,7 +18,7 @@ struct Publication: Sendable {
     /// Whether its receiver keeps no history, so that the proxy is to hear that it is gone.
     var isRecorded = false
 
-    var byteCount: Int { (plain ?? envelope.content).count + 512 }
+    var byteCount: Int { (plain?.count ?? envelope.contentSize) + 512 }
 }
 
 /// A proxy's side of NATS, on threads of its own: whatever the server does, the proxy's loop never
@@ -33,6 +33,8 @@ final class NATSBridge: Sendable {
         let limits: QueueLimits
         /// Messages that may wait in the library for one subscription; it drops and counts the rest.
         var pendingMessagesMax = 1_000_000
+        /// Whether contents that are too large for one message are published in several.
+        var isChunking = true
     }
 
     private enum Request: Sendable {
@@ -62,6 +64,8 @@ final class NATSBridge: Sendable {
 
     /// The longest that a subscription, drain or flush may take.
     static let requestTimeout = Duration.seconds(2)
+    /// What a drain is left of it that waited for a content to become whole.
+    private static let drainTime = Duration.milliseconds(500)
     private static let connectPause: Int32 = 100
 
     private let settings: Settings
@@ -203,14 +207,14 @@ final class NATSBridge: Sendable {
             for (tag, subjects) in state.withLock({ $0.wanted }) where readers[tag] == nil {
                 _ = subscribe(on: connection, tag: tag, subjects, &readers)
             }
-            serveRequests(on: connection, &readers, &behind)
+            let isPutOff = serveRequests(on: connection, &readers, &behind)
             tellCaughtUp(&behind)
             if publishNext(on: connection) { continue }
             if connection.reconnects > reconnects {
                 reconnects = connection.reconnects
                 inbox.post(.blind(reason: "the connection to NATS was lost and restored"))
             }
-            wakeUp.wait(milliseconds: behind.isEmpty ? 50 : 1)
+            wakeUp.wait(milliseconds: behind.isEmpty && !isPutOff ? 50 : 1)
         }
         for reader in readers.values { reader.stop() }
         if connection.isConnected { try? connection.flush(timeout: .milliseconds(500)) }
@@ -270,15 +274,25 @@ final class NATSBridge: Sendable {
         }
     }
 
+    /// Serves what was asked for.
+    ///
+    /// - Returns: Whether something is put off.
     private func serveRequests(
         on connection: Connection, _ readers: inout [String: NATSReader],
         _ behind: inout [Behind]
-    ) {
+    ) -> Bool {
+        var putOff: [Waiting] = []
         while let waiting = nextRequest() {
             let isDone: Bool
             switch waiting.request {
             case .subscribe(let tag, let subjects):
                 isDone = subscribe(on: connection, tag: tag, subjects, &readers)
+            case .drain(let tag)
+            where readers[tag]?.isAssembling == true
+                && waiting.end - Self.drainTime > .now:
+                // Its rest would go to nobody.
+                putOff.append(waiting)
+                continue
             case .drain(let tag):
                 // The reader posts for itself: what it fetches before comes before.
                 guard let reader = readers.removeValue(forKey: tag) else {
@@ -299,7 +313,9 @@ final class NATSBridge: Sendable {
             }
             inbox.post(.done(token: waiting.token, isDone))
         }
+        state.withLock { $0.waiting += putOff }
         expireRequests()
+        return !putOff.isEmpty
     }
 
     /// The first request that can be served now.
@@ -358,8 +374,7 @@ final class NATSBridge: Sendable {
             if let plain = next.plain {
                 try connection.publish(next.subject, content: plain)
             } else {
-                try connection.publish(
-                    next.subject, headers: next.envelope.headers, content: next.envelope.content)
+                try publish(next, on: connection)
             }
             if next.isRecorded { inbox.post(.published(next)) }
         } catch {
@@ -373,5 +388,25 @@ final class NATSBridge: Sendable {
             inbox.post(.oversize(next))
         }
         return true
+    }
+
+    private func publish(
+        _ publication: Publication, on connection: Connection
+    ) throws(NATSError) {
+        let envelope = publication.envelope
+        var lines: [UInt8] = []
+        lines.reserveCapacity(512)
+        envelope.appendHeaderLines(to: &lines)
+        let bytes = envelope.contentSize + lines.count + Connection.headerOverhead
+        try envelope.withContent { content throws(NATSError) in
+            guard settings.isChunking, bytes > connection.maxPayload else {
+                return try connection.publish(
+                    publication.subject, headerLines: &lines, content: content)
+            }
+            lines.removeAll(keepingCapacity: true)
+            envelope.appendAttributeLines(to: &lines)
+            try connection.publishInChunks(
+                publication.subject, attributeLines: lines, content: content)
+        }
     }
 }

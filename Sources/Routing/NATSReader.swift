@@ -10,6 +10,8 @@ final class NATSReader: Sendable {
         var running: Int
         /// Messages posted so far, of each subscription.
         var posted: [UInt64]
+        /// Of each subscription, whether a content in chunks is not whole.
+        var isAssembling: [Bool]
         /// Set while draining: whom to tell when the last thread has posted its last message.
         var drain: (token: UInt64, end: ContinuousClock.Instant)?
         var isStopping = false
@@ -32,7 +34,8 @@ final class NATSReader: Sendable {
         state = Mutex(
             State(
                 running: subscriptions.count,
-                posted: Array(repeating: 0, count: subscriptions.count)))
+                posted: Array(repeating: 0, count: subscriptions.count),
+                isAssembling: Array(repeating: false, count: subscriptions.count)))
         pause = try WakeUp()
         for (index, subscription) in subscriptions.enumerated() {
             let thread = try DedicatedThread(named: "nats-reader") { [self] in
@@ -61,6 +64,10 @@ final class NATSReader: Sendable {
 
     /// How many messages have arrived on each subscription.
     var arrived: [UInt64] { subscriptions.map { $0.arrived ?? 0 } }
+
+    /// Whether a content has begun to come and is not whole: who ended the subscriptions now would
+    /// have a part of it, and whoever comes after him another.
+    var isAssembling: Bool { state.withLock { $0.running > 0 && $0.isAssembling.contains(true) } }
 
     /// Whether everything that had arrived by then has been posted.
     func hasPosted(_ arrived: [UInt64]) -> Bool {
@@ -105,13 +112,20 @@ final class NATSReader: Sendable {
 
     private func fetch(from subscription: Subscription, _ index: Int) {
         var dropped: Int64 = 0
-        defer { tellLosses(of: subscription, known: &dropped) }
+        var chunks = ChunkAssembly()
+        // Messages that are part of what is not whole yet: only then are they posted.
+        var withheld: UInt64 = 0
+        defer {
+            tellLosses(of: subscription, known: &dropped)
+            for loss in chunks.finish() { tell(loss) }
+        }
         while !state.withLock({ $0.isStopping }) {
             do throws(NATSError) {
-                if let message = try subscription.next(timeout: .milliseconds(100)) {
+                if let message = try subscription.nextReceived(timeout: .milliseconds(100)) {
                     while inbox.isFull, !isOver { pause.wait(milliseconds: 1) }
-                    inbox.post(read(message))
-                    state.withLock { $0.posted[index] += 1 }
+                    if let event = read(message, &chunks) { inbox.post(event) }
+                    withheld += 1
+                    note(&withheld, of: index, isWhole: chunks.isEmpty)
                     // The last of them, too: a subscription that has ended tells nothing any more.
                     tellLosses(of: subscription, known: &dropped)
                 } else {
@@ -122,7 +136,23 @@ final class NATSReader: Sendable {
                 // Drained, or closed for good.
                 return
             }
+            guard !chunks.isEmpty else { continue }
+            for loss in chunks.expire() { tell(loss) }
+            note(&withheld, of: index, isWhole: chunks.isEmpty)
         }
+    }
+
+    private func note(_ withheld: inout UInt64, of index: Int, isWhole: Bool) {
+        let count = isWhole ? withheld : 0
+        withheld -= count
+        state.withLock { state in
+            state.posted[index] += count
+            state.isAssembling[index] = !isWhole
+        }
+    }
+
+    private func tell(_ loss: ChunkAssembly.Loss) {
+        inbox.post(.incomplete(tag: tag, loss.envelope, reason: loss.reason))
     }
 
     /// Says how many the library has dropped beyond those that are known.
@@ -134,24 +164,43 @@ final class NATSReader: Sendable {
         inbox.post(.blind(reason: "\(lost) messages on NATS for '\(tag)' were not seen"))
     }
 
-    private func read(_ message: Message) -> LoopEvent {
-        guard message.header("ce-specversion") != nil || message.header("ce-source") != nil else {
+    /// Nil where it says nothing yet.
+    private func read(
+        _ message: consuming ReceivedMessage, _ chunks: inout ChunkAssembly
+    ) -> LoopEvent? {
+        if message.isChunk {
+            // Judged as it comes: the message that ends a content is on the subject of all of it.
+            switch chunks.take(message) {
+            case .none: return nil
+            case .lost(let loss):
+                return .incomplete(tag: tag, loss.envelope, reason: loss.reason)
+            case .unreadable(let reason):
+                return .malformed(tag: tag, reason: "\(message.subject): \(reason)")
+            case .whole(let envelope): return judged(envelope, message)
+            }
+        }
+        guard message.hasHeader("ce-specversion") || message.hasHeader("ce-source") else {
             return .plain(tag: tag, subject: message.subject, content: message.content)
         }
         do throws(WireError) {
-            let envelope = try Envelope(headers: message.header, content: message.content)
-            guard envelope.isEncodable else {
-                return .malformed(tag: tag, reason: "\(message.subject): a name is not legal")
-            }
-            if case .topic(let topic) = envelope.destination, !message.subject.hasPrefix("agent."),
-                topic != message.subject
-            {
-                return .malformed(
-                    tag: tag, reason: "\(message.subject): addressed to '\(topic)'")
-            }
-            return .envelope(tag: tag, envelope)
+            let envelope = try message.attributes()
+            let event = judged(envelope, message)
+            guard case .envelope = event else { return event }
+            return .envelope(tag: tag, message.giveContent(to: envelope))
         } catch {
             return .malformed(tag: tag, reason: "\(message.subject): \(error)")
         }
+    }
+
+    private func judged(_ envelope: Envelope, _ message: borrowing ReceivedMessage) -> LoopEvent {
+        guard envelope.isEncodable else {
+            return .malformed(tag: tag, reason: "\(message.subject): a name is not legal")
+        }
+        if case .topic(let topic) = envelope.destination, !message.isBelow("agent."),
+            !message.isOn(topic)
+        {
+            return .malformed(tag: tag, reason: "\(message.subject): addressed to '\(topic)'")
+        }
+        return .envelope(tag: tag, envelope)
     }
 }

@@ -62,6 +62,11 @@ extension TopicProxy {
         }
     }
 
+    private func dropIncomplete(_ envelope: Envelope, _ reason: String) {
+        log("\(envelope.identity): \(reason)")
+        drop(Parcel(envelope), .incomplete)
+    }
+
     /// What an agent published that does not record for itself.
     func record(_ parcel: Parcel, _ view: HeaderView) {
         guard !configuration.recorded.isEmpty,
@@ -134,6 +139,7 @@ extension TopicProxy {
             tally(content)
             if configuration.isBeside { returning.insert([Array(topic.utf8), content]) }
             try deliver([Array(topic.utf8), content])
+        case .incomplete(_, let envelope, let reason): dropIncomplete(envelope, reason)
         case .malformed(_, let reason): malformed("from NATS: \(reason)")
         case .done(let token, let isDone): complete(token, isDone)
         case .blind(let reason):

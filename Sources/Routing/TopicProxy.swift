@@ -87,10 +87,13 @@ public final class TopicProxy: Node {
             configuration.isBeside
             ? [:] : ["publish": publishers.lastEndpoint, "subscribe": subscribers.lastEndpoint]
         passage = TopicPassage(from: publishers, to: subscribers)
+        let isChunking = configuration.isChunking
         bridge = try configuration.nats.map { url throws(RoutingError) in
             try threads { () throws(ThreadError) in
                 try NATSBridge(
-                    .init(url: url, name: "topics \(configuration.name)", limits: Self.limits),
+                    .init(
+                        url: url, name: "topics \(configuration.name)", limits: Self.limits,
+                        isChunking: isChunking),
                     inbox: inbox)
             }
         }

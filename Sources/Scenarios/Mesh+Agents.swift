@@ -113,6 +113,9 @@ extension Mesh {
         environment["SYNMESH_WIRE"] = agent.wire.rawValue
         environment["SYNMESH_BRANCH_ENDPOINT"] = router
         environment["SYNMESH_NATS_URL"] = book.url(of: topology.server(of: agent)?.name).string
+        environment["SYNMESH_NATS_SEND"] = agent.sending.rawValue
+        environment["SYNMESH_NATS_CHUNKING"] = topology.isChunking(topology.server(of: agent)?.name)
+            ? "true" : "false"
         environment["SYNMESH_TOPIC_PROXIES"] = Value.array(proxies).canonical
         if !topology.pools.isEmpty {
             environment["SYNMESH_POOLS"] =

@@ -25,6 +25,7 @@ extension Mesh {
             [
                 "name": .string(branch.nodeName), "branch": .string(branch.name),
                 "router": .string(endpoint), "nats": book.url(of: branch.server),
+                "nats_chunking": .bool(topology.isChunking(branch.server)),
                 "queue_messages": Value(branch.queueMessages),
                 "queue_bytes": Value(branch.queueBytes),
                 "agents": .array(
@@ -56,6 +57,7 @@ extension Mesh {
                 "name": .string(proxy.nodeName), "beside": true,
                 "publish_endpoint": .string(publish), "subscribe_endpoint": .string(subscribe),
                 "nats": book.url(of: proxy.server),
+                "nats_chunking": .bool(topology.isChunking(proxy.server)),
                 "prefixes": .array(proxy.prefixes.map { .string($0) }),
                 "stall_timeout_ms": Value(proxy.stallTimeout.wholeMilliseconds),
                 "record": .array(

@@ -22,6 +22,7 @@ extension Mesh {
                     bound ?? branch.endpoint?.resolved(in: context.runtime)
                         ?? "tcp://127.0.0.1:*"),
                 "nats": book.url(of: branch.server),
+                "nats_chunking": .bool(topology.isChunking(branch.server)),
                 "routing_report_ms": Value(branch.routingReport.wholeMilliseconds),
                 "queue_messages": Value(branch.queueMessages),
                 "queue_bytes": Value(branch.queueBytes),
@@ -70,6 +71,7 @@ extension Mesh {
                 "subscribe_endpoint": .string(
                     bound?["subscribe"] ?? proxy.subscribe?.resolved(in: context.runtime) ?? any),
                 "nats": book.url(of: proxy.server),
+                "nats_chunking": .bool(topology.isChunking(proxy.server)),
                 "prefixes": .array(proxy.prefixes.map { .string($0) }),
                 "stall_timeout_ms": Value(proxy.stallTimeout.wholeMilliseconds),
                 "peer_timeout_ms": Value(proxy.peerTimeout.wholeMilliseconds),

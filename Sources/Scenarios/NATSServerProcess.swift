@@ -54,7 +54,7 @@ final class NATSServerProcess: Sendable {
             server_name: "\(identity)"
             listen: "127.0.0.1:\(port.withLock { $0 ?? -1 })"
             max_payload: \(server.maximumPayload)
-            max_pending: \(max(server.maximumPayload * 2, 64 << 20))
+            max_pending: \(max(server.maximumPayload * 2, 256 << 20))
             ports_file_dir: "\(context.runtime)"
             \(isMonitored ? #"http: "127.0.0.1:-1""# : "")
             """

@@ -28,6 +28,8 @@ public struct Agent: Sendable {
     /// What it is to answer to whom asks it: what a program of the user's did with what it was
     /// handed is judged by this alone.
     public let answers: [AnswerRule]
+    /// When what it publishes on NATS leaves.
+    public let sending: NATSSending
     /// Its settings as it gets them: sizes in bytes, groups expanded, paths resolved.
     public let settings: Value
     /// The agents that must be ready before it starts, groups expanded.
@@ -70,6 +72,14 @@ extension Agent {
             (self.settings[setting.name]?.array ?? []).compactMap(\.string)
         }
     }
+}
+
+/// When what an agent publishes on NATS leaves its process.
+public enum NATSSending: String, Sendable, CaseIterable {
+    /// With each envelope.
+    case atOnce = "at_once"
+    /// Up to a millisecond later, together with what else was published by then.
+    case buffered
 }
 
 /// What an agent speaks on ZeroMQ.

@@ -143,6 +143,8 @@ extension AgentKind {
             Setting("lose_copies", .integer(1 ... .max)),
             Setting("swallow", .integer(1 ... .max)),
             Setting("forget", .integer(1 ... .max)),
+            Setting("lose_chunk", .integer(1 ... .max)),
+            Setting("alter_chunk", .integer(1 ... .max)),
             Setting("on", .choice(["zmq", "nats", "any"])),
             Setting("lane", .choice(["primary", "shadow"])),
         ]))

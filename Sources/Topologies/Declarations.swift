@@ -14,6 +14,7 @@ struct Declarations {
 
     struct Server {
         let maximumPayload: Int
+        let isChunking: Bool
         let executable: String
         let restart: RestartPolicy
     }
@@ -82,6 +83,7 @@ struct Declarations {
         let replicas: Located<Int>?
         /// Whether `replicas` stands there, even if its value is wrong.
         let hasReplicas: Bool
+        let sending: NATSSending
         let settings: Node?
         let environment: [String: String]
         let dependencies: [Located<String>]
@@ -142,6 +144,7 @@ extension Declarations {
             Server(
                 maximumPayload: server.optional(
                     "max_payload", .byteSize(in: 1_024...67_108_864), default: 1_048_576),
+                isChunking: server.optional("chunking", .bool, default: true),
                 executable: server.optional("executable", .nonemptyText, default: "nats-server"),
                 restart: server.optional("restart", .restartPolicy, default: RestartPolicy()))
         }
@@ -256,6 +259,8 @@ extension Declarations {
                 answersKey: agent.keyLocation(of: "answers"),
                 replicas: agent.optional("replicas", .located(.integer(in: 1...1_000))),
                 hasReplicas: agent.contains("replicas"),
+                sending: agent.optional(
+                    "nats_send", .enumeration("choice", of: NATSSending.self), default: .atOnce),
                 settings: agent.optional("settings", .any),
                 environment: agent.optional("environment", .environment, default: [:]),
                 dependencies: agent.optional(

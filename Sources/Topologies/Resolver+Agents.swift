@@ -54,8 +54,8 @@ extension Resolver {
                 transport: transport, wire: wire, contract: isFull ? .full : .wire,
                 keepsHistory: kind != nil || agent.history?.value == .own,
                 batch: agent.batch?.value, delivery: agent.delivery?.value ?? .atMostOnce,
-                answers: answers,
-                settings: settings, dependencies: dependencies, restart: agent.restart,
+                answers: answers, sending: agent.sending, settings: settings,
+                dependencies: dependencies, restart: agent.restart,
                 location: entry.location, isBehindForeignProxy: isForeign,
                 deliveryLocation: agent.delivery?.location, launches: launches)
         }

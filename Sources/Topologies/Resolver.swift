@@ -45,6 +45,7 @@ final class Resolver {
             entry.value.map {
                 NATSServer(
                     name: entry.key, maximumPayload: $0.maximumPayload,
+                    isChunking: $0.isChunking,
                     executable: $0.executable, restart: $0.restart, location: entry.location)
             }
         }

@@ -71,12 +71,21 @@ extension Topology {
     }
 }
 
+extension Topology {
+    /// Whether contents too large for one message of this server go in several.
+    public func isChunking(_ server: String?) -> Bool {
+        servers.first { $0.name == server }?.isChunking ?? true
+    }
+}
+
 /// A NATS server that a run spawns.
 public struct NATSServer: Sendable {
     /// Its name.
     public let name: String
     /// The largest content that it takes, in bytes.
     public let maximumPayload: Int
+    /// Whether contents that are larger go in several messages, to be put together again.
+    public let isChunking: Bool
     /// The program: a path, or a name that is looked up in `PATH`.
     public let executable: String
     /// What happens when it ends by itself.

@@ -48,6 +48,13 @@ extension Envelope {
         storage = .owned(owner)
     }
 
+    /// The same envelope, whose content stays where its owner keeps it.
+    public func keeping(_ owner: any ContentOwner) -> Envelope {
+        var envelope = self
+        envelope.storage = .owned(owner)
+        return envelope
+    }
+
     /// The content, exactly as it was given to the sender.
     ///
     /// A copy where the content was received in place: who only looks uses `withContent`.

@@ -28,7 +28,7 @@ import Testing
             testDescription: "what NATS refuses was not compared",
             steps: [
                 "parallel_run: { mode: dual, load: { pinger: { count: 50, size: 10KB } } }"
-            ], server: "main: { max_payload: 2KB }",
+            ], server: "main: { max_payload: 2KB, chunking: false }",
             verdict: "inconclusive", outcome: "aborted", reason: "could not go over the other"),
         Case(
             testDescription: "a fault that touched nothing shows nothing",
@@ -185,7 +185,7 @@ import Testing
         _ = try folder.write(
             """
             synmesh: 1
-            nats: { main: { max_payload: 64KiB } }
+            nats: { main: { max_payload: 64KiB, chunking: false } }
             branches: { core: {} }
             agents:
             \(cameras)
@@ -234,7 +234,7 @@ import Testing
         _ = try folder.write(
             """
             synmesh: 1
-            nats: { main: { max_payload: 64KiB } }
+            nats: { main: { max_payload: 64KiB, chunking: false } }
             branches: { core: {} }
             agents:
               pinger: { kind: probe, settings: { to: [large] }, depends_on: [large] }

@@ -170,6 +170,7 @@ final class TestPool {
     @Test("what fits neither a slot nor a message is refused with both reasons")
     func noWay() throws {
         let mesh = try TestMesh(.nats)
+        mesh.isChunking = false
         let pool = try TestPool()
         let a = try Self.agent("a", in: mesh, pool: pool, overflow: .direct)
         let sending = try Self.send(2 << 20, from: a, to: [.agent(mesh.name("b"))])

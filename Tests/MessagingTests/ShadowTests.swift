@@ -89,6 +89,7 @@ import Wire
     @Test("What the second lane cannot carry is told, and harms nothing")
     func oversizeOnShadow() throws {
         let mesh = try TestMesh(.dual)
+        mesh.isChunking = false
         let (a, b) = (try mesh.agent("a"), try mesh.agent("b"))
         let content = [UInt8](repeating: 1, count: 2_000_000)
         try a.client.send(to: b.client.name, type: "cloud", content: content)

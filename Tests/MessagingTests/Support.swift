@@ -54,15 +54,13 @@ enum MeshKind: String, CaseIterable {
 
     var hasForeignProxies: Bool { self == .foreign || self == .foreignBridged }
     var isBridged: Bool { self == .bridged || self == .foreignBridged }
-    /// NATS carries up to `max_payload`.
-    var carriesAnySize: Bool { self != .nats && !isBridged }
-    /// On the way through a proxy, what is too large for the other side is found only there.
-    var refusesAtOnce: Bool { self == .nats }
 }
 
 /// A mesh of one kind, with names that no other test uses.
 final class TestMesh {
     let kind: MeshKind
+    /// Whether agents send large contents over NATS in chunks.
+    var isChunking = true
     let clock = RunClock.starting()
     /// Topics of this mesh begin with it.
     let root = "r\(UInt32.random(in: 0...UInt32.max))"
@@ -144,13 +142,14 @@ final class TestMesh {
         case .dual:
             return DualTransport(
                 primary: try overZeroMQ(agent, incarnation),
-                shadow: try NATSTransport(agent: name(agent), url: natsURL, shadowRun: run),
+                shadow: try NATSTransport(
+                    agent: name(agent), url: natsURL, shadowRun: run, isChunking: isChunking),
                 isDuplicating: true)
         }
     }
 
     func overNATS(_ agent: String) throws -> NATSTransport {
-        try NATSTransport(agent: name(agent), url: natsURL)
+        try NATSTransport(agent: name(agent), url: natsURL, isChunking: isChunking)
     }
 
     func overZeroMQ(_ agent: String, _ incarnation: UInt32 = 1) throws -> ZeroMQTransport {

@@ -18,12 +18,12 @@ struct BridgeTests {
 
     private func branch(
         _ agents: [BranchConfiguration.Agent], _ server: NATSServer, name: String = "core",
-        queueMessages: Int = 100_000, log: Log = Log()
+        queueMessages: Int = 100_000, isChunking: Bool = true, log: Log = Log()
     ) throws -> ProxyThread {
-        try ProxyThread.branch(
-            BranchConfiguration(
-                name: name, nats: server.url, queueMessages: queueMessages, agents: agents),
-            in: context, log: log.append)
+        var configuration = BranchConfiguration(
+            name: name, nats: server.url, queueMessages: queueMessages, agents: agents)
+        configuration.isChunking = isChunking
+        return try ProxyThread.branch(configuration, in: context, log: log.append)
     }
 
     private func topics(_ server: NATSServer) throws -> ProxyThread {
@@ -133,7 +133,8 @@ struct BridgeTests {
     @Test("Content above the server's limit is named, and the receiver is told")
     func oversize() throws {
         let server = try NATSServer()
-        let proxy = try branch([Agent(name: "a"), Agent(name: "n", transport: .nats)], server)
+        let proxy = try branch(
+            [Agent(name: "a"), Agent(name: "n", transport: .nats)], server, isChunking: false)
         let dealer = try Dealer("a", at: proxy.endpoints["router"], in: context)
         let connection = try Connection(server, name: "n")
         let subscription = try connection.listen(to: "agent.n.>")
@@ -143,6 +144,50 @@ struct BridgeTests {
         let received = try [subscription.envelope(), subscription.envelope()]
         #expect(Set(received.map(\.kind)) == [.content, .gap])
         #expect(try proxy.deadLetters(.oversize) == 1)
+    }
+
+    @Test("Content above the server's limit goes on in chunks, and comes back whole")
+    func chunks() throws {
+        let server = try NATSServer()
+        let proxy = try branch([Agent(name: "a"), Agent(name: "n", transport: .nats)], server)
+        let dealer = try Dealer("a", at: proxy.endpoints["router"], in: context)
+        let connection = try Connection(server, name: "n")
+        let subscription = try connection.listen(to: "agent.n.>")
+        let large = (0..<2 << 20).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 7) }
+        try dealer.send(agentEnvelope("a", "n", 1, content: large))
+        var chunks = ChunkAssembly()
+        var whole: Envelope?
+        while whole == nil {
+            let message = try #require(try subscription.nextReceived(timeout: patience))
+            #expect(message.isChunk)
+            guard case .whole(let envelope) = chunks.take(message) else { continue }
+            whole = envelope
+        }
+        #expect(whole?.content == large)
+        // The other way, from a program on NATS to the agent on ZeroMQ.
+        try dealer.attach(window: 10)
+        let back = agentEnvelope("n", "a", 1, content: large)
+        var lines: [UInt8] = []
+        back.appendAttributeLines(to: &lines)
+        try large.withUnsafeBytes { content in
+            try connection.publishInChunks("agent.a.x", attributeLines: lines, content: content)
+        }
+        #expect(try dealer.content().content == large)
+        // One that lacks a chunk is named, and the agent is told before what comes next.
+        var number = 0
+        try large.withUnsafeBytes { content in
+            var lines: [UInt8] = []
+            agentEnvelope("n", "a", 2).appendAttributeLines(to: &lines)
+            try connection.publishInChunks("agent.a.x", attributeLines: lines, content: content) {
+                number += 1
+                return number == 2 ? .lose : nil
+            }
+        }
+        let next = agentEnvelope("n", "a", 3)
+        try connection.publish("agent.a.x", headers: next.headers, content: next.content)
+        let after = try [dealer.content(), dealer.content()]
+        #expect(after.map(\.kind) == [.gap, .content])
+        #expect(try proxy.deadLetters(.incomplete) == 1)
     }
 
     @Test("A server that freezes or dies holds up nothing on ZeroMQ, and gets the rest later")
