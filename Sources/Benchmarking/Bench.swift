@@ -57,6 +57,7 @@ public struct Bench: Sendable {
         SeedSuite(), BranchProxySuite(), TopicProxySuite(), AgentsSuite(),
         BatchingSuite(),
         ZeroCopySuite(), ReconnectSuite(), PoolSuite(), IdleAgentSuite(),
+        NATSSuite(),
     ]
 
     /// How long all suites together may take where it is to be quick: what starts late is shorter.

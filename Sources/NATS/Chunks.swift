@@ -100,7 +100,8 @@ extension Connection {
                 var altered = [UInt8](piece)
                 altered[altered.count / 2] ^= 0xFF
                 try altered.withUnsafeBufferPointer { altered throws(NATSError) in
-                    try publish(subject, headerLines: &own, content: UnsafeRawBufferPointer(altered))
+                    try publish(
+                        subject, headerLines: &own, content: UnsafeRawBufferPointer(altered))
                 }
             }
             unflushed += piece.count

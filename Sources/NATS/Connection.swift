@@ -212,7 +212,8 @@ public final class Connection: Sendable {
     /// What headers take beside their lines: the status line, and the ends of two lines.
     public static let headerOverhead = 14
 
-    private static func setHeaders(of message: OpaquePointer?, to lines: inout [UInt8]) -> natsStatus
+    private static func setHeaders(of message: OpaquePointer?, to lines: inout [UInt8])
+        -> natsStatus
     {
         // Where the value of the last line begins.
         guard

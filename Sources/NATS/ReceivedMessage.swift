@@ -27,7 +27,9 @@ public struct ReceivedMessage: ~Copyable {
     public func hasHeader(_ name: StaticString) -> Bool { value(of: name) != nil }
 
     /// A copy of a header's value.
-    public func header(_ name: StaticString) -> String? { value(of: name).map(String.init(cString:)) }
+    public func header(_ name: StaticString) -> String? {
+        value(of: name).map(String.init(cString:))
+    }
 
     /// The content's length in bytes.
     public var contentSize: Int { Int(natsMsg_GetDataLength(handle)) }

@@ -96,7 +96,9 @@ public final class Subscription: Sendable {
             status == NATS_SLOW_CONSUMER
             || status == NATS_TIMEOUT && isDraining.load(ordering: .acquiring)
         guard !isPassing else { return try awaitNext(timeout: timeout) }
-        guard status == NATS_TIMEOUT else { throw NATSError(.next(subject), NATSError.Code(status)) }
+        guard status == NATS_TIMEOUT else {
+            throw NATSError(.next(subject), NATSError.Code(status))
+        }
         return nil
     }
 

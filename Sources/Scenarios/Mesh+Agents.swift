@@ -114,7 +114,8 @@ extension Mesh {
         environment["SYNMESH_BRANCH_ENDPOINT"] = router
         environment["SYNMESH_NATS_URL"] = book.url(of: topology.server(of: agent)?.name).string
         environment["SYNMESH_NATS_SEND"] = agent.sending.rawValue
-        environment["SYNMESH_NATS_CHUNKING"] = topology.isChunking(topology.server(of: agent)?.name)
+        environment["SYNMESH_NATS_CHUNKING"] =
+            topology.isChunking(topology.server(of: agent)?.name)
             ? "true" : "false"
         environment["SYNMESH_TOPIC_PROXIES"] = Value.array(proxies).canonical
         if !topology.pools.isEmpty {

@@ -57,7 +57,8 @@ extension Envelope {
 
 extension [UInt8] {
     fileprivate mutating func append(text: StaticString) {
-        append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+        append(
+            contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
     fileprivate mutating func append(value: String) {

@@ -16,6 +16,7 @@ enum Measuring {
         usage: synmesh-probe throughput|latency|contents --transport zmq|nats --endpoint ENDPOINT
                    [--count N] [--size BYTES] [--rate A_SECOND] [--history FOLDER] [--keep-from BYTES]
                    [--batch MESSAGES [--batch-latency-ms T]]
+                   [--send at_once|buffered]
                synmesh-probe reconnect --endpoint ENDPOINT --kill PROCESS
                    [--publish ENDPOINT --subscribe ENDPOINT] [--pair N]
                synmesh-probe senders --endpoint ENDPOINT [--count N] [--shared 1|0]
@@ -32,6 +33,8 @@ enum Measuring {
         var size = 256
         var rate = 2_000
         var history: String?
+        /// When what is published on NATS leaves.
+        var sending = NATSSending.atOnce
         /// Contents of at least this many bytes are not copied.
         var keepFrom = InPlace.threshold
         var batch: Int?
@@ -59,6 +62,9 @@ enum Measuring {
                     guard let transport = Transport(rawValue: value) else { return nil }
                     self.transport = transport
                 case ("--endpoint", _): endpoint = value
+                case ("--send", _):
+                    guard let sending = NATSSending(rawValue: value) else { return nil }
+                    self.sending = sending
                 case ("--history", _): history = value
                 case ("--publish", _): publish = value
                 case ("--subscribe", _): subscribe = value
@@ -108,7 +114,8 @@ enum Measuring {
             case .zmq:
                 try ZeroMQTransport(
                     configuration(name, order), clock: clock, in: try Context())
-            case .nats: try NATSTransport(agent: name, url: order.endpoint)
+            case .nats:
+                try NATSTransport(agent: name, url: order.endpoint, sending: order.sending)
             }
         let history = try order.history.map { folder in
             try HistoryWriter(

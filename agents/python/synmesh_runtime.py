@@ -1,6 +1,7 @@
 """What every agent does: receives by the receiver's rule, obeys, drains, stops."""
 
 import asyncio
+import dataclasses
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import time
 from synmesh_history import History
 from synmesh_pool import Pool
 from synmesh_transports import NATS, ZeroMQ, control_socket, read
-from synmesh_wire import Message, Receiver, legal, under
+from synmesh_wire import GAP, JSON, Message, Receiver, legal, token, under
 
 DRAIN_SECONDS = 3
 
@@ -31,6 +32,8 @@ class Environment:
         self.transport = self.read("TRANSPORT", {"zmq": ZeroMQ, "nats": NATS}.get)
         self.branch = self.read("BRANCH_ENDPOINT", needed=self.transport is ZeroMQ)
         self.nats = self.read("NATS_URL", needed=self.transport is NATS)
+        self.nats_chunking = self.read(
+            "NATS_CHUNKING", {"true": "true", "false": "false"}.get, needed=False) != "false"
         self.seed_agents = self.read("SEED_AGENTS", json.loads, needed=False) or []
         self.topic_proxies = self.read("TOPIC_PROXIES", json.loads, needed=False) or []
         self.settings = self.read("SETTINGS", json.loads, needed=False) or {}
@@ -76,6 +79,17 @@ class Runtime:
         async with self.turn:
             if not self.is_drained:
                 await self.apply(self.receiver.accept(message, time.monotonic()))
+
+    async def take_incomplete(self, message: Message, reason: str):
+        """Its content did not come whole: it is dropped by name."""
+        async with self.turn:
+            if self.is_drained:
+                return
+            self.note("dropped", envelope=token(message.identity), reason=reason, by=self.name)
+            notice = {"from": message.sequence, "through": message.sequence, "reason": reason}
+            gap = dataclasses.replace(
+                message, kind=GAP, type="gap", encoding=JSON, content=json.dumps(notice).encode())
+            await self.apply(self.receiver.accept(gap, time.monotonic()))
 
     async def apply(self, outcomes):
         for outcome, message, members in outcomes:

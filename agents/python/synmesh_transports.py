@@ -6,6 +6,7 @@ import json
 import zmq
 import zmq.asyncio
 
+import synmesh_chunks
 from synmesh_wire import CONTENT, CREDIT, HELLO, JSON, MARKER, Message, under
 
 
@@ -198,6 +199,7 @@ class NATS:
 
     def __init__(self, agent, environment):
         self.agent, self.environment, self.tasks, self.subscriptions = agent, environment, [], []
+        self.chunks = synmesh_chunks.Assembly()
 
     async def attach(self):
         import nats
@@ -210,6 +212,13 @@ class NATS:
         except (OSError, nats.errors.Error) as problem:
             raise Unreachable(f"{self.environment.nats}: {problem!r}") from problem
         await self.listen(f"agent.{self.environment.name}.>")
+        self.tasks.append(asyncio.create_task(self.expire()))
+
+    async def expire(self):
+        while True:
+            await asyncio.sleep(1)
+            for message, reason in self.chunks.expired():
+                await self.agent.take_incomplete(message, reason)
 
     async def report(self, problem):
         print(f"NATS: {problem!r}", flush=True)
@@ -220,19 +229,41 @@ class NATS:
         await self.connection.flush(5)
 
     async def take(self, arrival):
-        message = Message.parse_headers(arrival.headers or {}, arrival.data)
+        headers = arrival.headers or {}
+        message = Message.parse_headers(headers, arrival.data)
+        if message is not None and synmesh_chunks.OFFSET in headers:
+            content, reason = self.chunks.take(message, headers)
+            if reason:
+                return await self.agent.take_incomplete(message, reason)
+            if content is None:
+                return
+            message.content = content
         for part in message.parts() if message else []:
             await self.agent.take(part)
 
     def check(self, destination, content):
-        if len(content) + 1_024 > self.connection.max_payload:
+        is_translated = destination in self.environment.seed_agents
+        if (self.is_large(content) and (is_translated or not self.environment.nats_chunking)
+                or len(content) > synmesh_chunks.CONTENT_MAX):
             raise ValueError(f"{len(content)} bytes are more than the server takes: raise max_payload")
+
+    def is_large(self, content):
+        return len(content) + 1_024 > self.connection.max_payload
 
     async def send(self, message):
         topic = message.destination.removeprefix("topic:")
         root = "_seed" if topic in self.environment.seed_agents else "agent"  # its branch gives it on in that wire
         subject = topic if topic != message.destination else f"{root}.{topic}.{message.type}"
-        await self.connection.publish(subject, message.content, headers=message.headers())
+        if not self.is_large(message.content):
+            return await self.connection.publish(subject, message.content, headers=message.headers())
+        unflushed = 0
+        for headers, piece in synmesh_chunks.split(
+                message.headers(), message.content, self.connection.max_payload):
+            await self.connection.publish(subject, piece, headers=headers)
+            unflushed += len(piece)
+            if unflushed >= 32 << 20:
+                await self.connection.flush(10)
+                unflushed = 0
 
     async def subscribe(self, topic):
         for subject in (topic, topic + ".>"):  # what comes twice is dropped as a repeat
@@ -246,5 +277,7 @@ class NATS:
         return await within(seconds, self.connection.flush(int(seconds)))
 
     async def close(self):
+        for task in self.tasks:
+            task.cancel()
         await within(1, self.connection.flush(1))
         await self.connection.close()
