@@ -6,7 +6,8 @@ internal import ZeroMQ
 /// How an agent sends: the client, and what keeps an agent answerable while nothing can be sent.
 public final class Outbox {
     private let client: AgentClient
-    private let senders: Senders
+    /// Nil where the agent sends in nobody else's name.
+    private let senders: Senders?
     private let transport: any AgentTransport
     /// Whether the last send waited in vain.
     ///
@@ -31,7 +32,7 @@ public final class Outbox {
         let isWanted: Bool
     }
 
-    init(client: AgentClient, transport: any AgentTransport, senders: Senders) {
+    init(client: AgentClient, transport: any AgentTransport, senders: Senders? = nil) {
         self.client = client
         self.senders = senders
         self.transport = transport
@@ -93,6 +94,9 @@ public final class Outbox {
         as name: String, to destination: Address, type: String, content: [UInt8],
         encoding: Envelope.ContentEncoding, cause: Identity? = nil
     ) throws(MessagingError) -> Identity {
+        guard let senders else {
+            throw MessagingError(.send(destination, type: type), .sendsForItself)
+        }
         do throws(MessagingError) {
             let identity = try senders.send(
                 as: name, to: destination, type, content, encoding, cause,
@@ -100,7 +104,7 @@ public final class Outbox {
             isBlocked = false
             return identity
         } catch {
-            failed += 1
+            refused += 1
             if case .noRoom = error.reason { isBlocked = true }
             throw error
         }

@@ -22,6 +22,7 @@ extension AgentClient {
         try apply(
             receiver.accept(
                 gapIn: identity.flow, incarnation: identity.incarnation, from: identity.sequence,
-                through: identity.sequence, reason: reason, at: clock.now))
+                through: identity.sequence, reason: reason,
+                isKept: envelope.delivery == .atLeastOnce, at: clock.now))
     }
 }

@@ -178,7 +178,8 @@ final class TopicLane {
             endpoint: proxy.subscribe, agent: agent, in: connections.context)
         subscribers.append((proxy.name, socket))
         if proxy.peerTimeout > .zero {
-            beats.append(try Beat.toTopics(proxy, of: agent, clock: clock, in: context))
+            beats.append(
+                try Beat.toTopics(proxy, of: agent, clock: clock, in: connections.context))
         }
         return socket
     }
