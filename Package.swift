@@ -144,8 +144,8 @@ let package = Package(
         program(
             "synmesh-probe",
             [
-                "AgentRuntime", "Messaging", "Recording", "Threads", "Wire", "JSON", "ZeroMQ",
-                histogram,
+                "AgentRuntime", "Messaging", "Recording", "SharedMemory", "Threads", "Wire", "JSON",
+                "ZeroMQ", histogram,
             ],
             path: "agents/probe"),
         program(

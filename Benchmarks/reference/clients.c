@@ -1,5 +1,6 @@
 // The clients of every proxy that is measured, ours and the references alike: what differs between
 // two measurements is the proxy alone.
+#define _GNU_SOURCE
 #include "reference.h"
 
 #include <errno.h>
@@ -23,6 +24,9 @@ typedef struct {
   size_t size;
   uint64_t rate;
   uint64_t stall_ms;
+  // Whether messages are one frame of JSON, as the seed has them.
+  bool is_json;
+  int idle_ms;
   pthread_barrier_t *start;
   // Results.
   uint64_t received, out_of_order, began, ended;
@@ -33,7 +37,7 @@ static void *dealer(part *part, char kind) {
   void *socket = zmq_socket(part->context, ZMQ_DEALER);
   char name[16];
   int length = snprintf(name, sizeof name, "%c%d", kind, part->index);
-  int timeout = idle_ms;
+  int timeout = part->idle_ms;
   zmq_setsockopt(socket, ZMQ_ROUTING_ID, name, (size_t)length);
   zmq_setsockopt(socket, ZMQ_RCVTIMEO, &timeout, sizeof timeout);
   timeout = 30000;
@@ -71,11 +75,54 @@ static bool receive_one(void *socket, bool has_topic, uint64_t *sequence, uint64
   return is_there;
 }
 
+// The same as one frame of JSON, the content with a sequence and a text of `size`.
+static void send_json(
+    void *socket, const char *source, const char *destination, uint64_t sequence,
+    const char *content, size_t size) {
+  char message[4096];
+  int length = snprintf(
+      message, sizeof message,
+      "{\"content\":{\"n\":%lu,\"text\":\"%.*s\"},\"from\":\"%s\",\"to\":\"%s\","
+      "\"type\":\"message\"}",
+      sequence, (int)size, content, source, destination);
+  if (length < 0 || (size_t)length >= sizeof message) fail("send", "--size is too large for JSON");
+  if (zmq_send(socket, message, (size_t)length, 0) < 0) fail("send", zmq_strerror(errno));
+}
+
+static bool receive_json(void *socket, uint64_t *sequence) {
+  zmq_msg_t message;
+  zmq_msg_init(&message);
+  int length = zmq_msg_recv(&message, socket, 0);
+  bool is_there = length >= 0;
+  const char *name = is_there ? memmem(zmq_msg_data(&message), (size_t)length, "\"n\":", 4) : NULL;
+  // The message ends with a brace, behind which no digit is looked for.
+  *sequence = name ? strtoull(name + 4, NULL, 10) : 0;
+  zmq_msg_close(&message);
+  return is_there;
+}
+
+static void send_part(
+    part *part, void *socket, const char *source, const char *destination, uint64_t sequence,
+    uint64_t sent, const void *content, size_t size) {
+  if (part->is_json) {
+    send_json(socket, source, destination, sequence, content, size);
+  } else {
+    send_one(socket, source, destination, false, sequence, sent, content, size);
+  }
+}
+
+static bool receive_part(part *part, void *socket, uint64_t *sequence, uint64_t *sent) {
+  return part->is_json ? receive_json(socket, sequence)
+                       : receive_one(socket, false, sequence, sent);
+}
+
 // Sends to oneself until it comes back: from then on the proxy knows the name.
-static void attach(void *socket, const char *name) {
+static void attach(part *part, void *socket, const char *name) {
   uint64_t sequence = 0, sent = 0;
-  send_one(socket, name, name, false, 1, now(), "", 0);
-  if (!receive_one(socket, false, &sequence, &sent)) fail("attach", "the proxy does not answer");
+  send_part(part, socket, name, name, 1, now(), "", 0);
+  if (!receive_part(part, socket, &sequence, &sent)) {
+    fail("attach", "the proxy does not answer");
+  }
 }
 
 static void *receive_flood(void *argument) {
@@ -83,11 +130,11 @@ static void *receive_flood(void *argument) {
   void *socket = dealer(self, 'r');
   char name[16];
   snprintf(name, sizeof name, "r%d", self->index);
-  attach(socket, name);
+  attach(self, socket, name);
   pthread_barrier_wait(self->start);
   if (self->stall_ms > 0 && self->index == 0) usleep((useconds_t)self->stall_ms * 1000);
   uint64_t expected = 1, sequence = 0, sent = 0;
-  while (self->received < self->count && receive_one(socket, false, &sequence, &sent)) {
+  while (self->received < self->count && receive_part(self, socket, &sequence, &sent)) {
     if (self->received == 0) self->began = now();
     self->received += 1;
     self->ended = now();
@@ -105,7 +152,7 @@ static void *send_flood(void *argument) {
   char name[16], destination[16];
   snprintf(name, sizeof name, "s%d", self->index);
   snprintf(destination, sizeof destination, "r%d", self->index);
-  attach(socket, name);
+  attach(self, socket, name);
   void *content = calloc(1, self->size + 1);
   memset(content, 'x', self->size);
   pthread_barrier_wait(self->start);
@@ -118,7 +165,7 @@ static void *send_flood(void *argument) {
       due = began + sequence * interval;
       wait_until(due);
     }
-    send_one(socket, name, destination, false, sequence, due, content, self->size);
+    send_part(self, socket, name, destination, sequence, due, content, self->size);
   }
   self->ended = now();
   free(content);
@@ -152,12 +199,16 @@ static part model_of(int count, char **words, uint64_t rate) {
   model.count = number_option(count, words, "--count", 100000);
   model.size = number_option(count, words, "--size", 256);
   model.rate = rate;
+  model.is_json = strcmp(text_option(count, words, "--wire", "frames"), "json") == 0;
+  if (model.is_json && rate > 0) fail("--wire", "JSON tells no times");
+  model.idle_ms = (int)number_option(count, words, "--idle-ms", idle_ms);
   model.stall_ms = number_option(count, words, "--stall-ms", 0);
   return model;
 }
 
 // Pairs that send as fast as there is room: `--proxy`, `--pairs`, `--count` (each), `--size`,
-// `--stall-ms` (how long the first receiver does not read).
+// `--stall-ms` (how long the first receiver does not read), `--wire frames|json`, `--idle-ms` (after
+// how long a silence what is missing is lost).
 int flood(int count, char **words) {
   part model = model_of(count, words, 0);
   part *receivers = calloc((size_t)model.pairs, sizeof(part));

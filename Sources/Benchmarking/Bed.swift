@@ -84,7 +84,7 @@ struct Bed: Sendable {
     }
 
     /// Runs a program that prints one line of JSON; one that is not wanted any more is ended.
-    private func run(_ program: String, _ arguments: [String]) async throws -> Value {
+    func run(_ program: String, _ arguments: [String]) async throws -> Value {
         let process = Foundation.Process()
         process.executableURL = URL(filePath: program)
         process.arguments = arguments
@@ -124,9 +124,17 @@ struct Bed: Sendable {
     func withReferenceServer<Result: Sendable>(
         _ role: String, _ body: (Value, Int32) async throws -> Result
     ) async throws -> Result {
+        try await withServer(try Self.program("synmesh-reference"), [role], body)
+    }
+
+    /// Runs a program that says one line of JSON and serves until its input ends.
+    func withServer<Result: Sendable>(
+        _ program: String, _ arguments: [String], _ body: (Value, Int32) async throws -> Result
+    ) async throws -> Result {
+        let role = arguments.last ?? program
         let process = Foundation.Process()
-        process.executableURL = URL(filePath: try Self.program("synmesh-reference"))
-        process.arguments = [role]
+        process.executableURL = URL(filePath: program)
+        process.arguments = arguments
         let (input, output) = (Pipe(), Pipe())
         process.standardInput = input
         process.standardOutput = output

@@ -29,8 +29,9 @@ int synmesh_lock_try(int file, int64_t offset, bool exclusive) {
     return errno == EAGAIN || errno == EACCES ? 0 : -1;
 }
 
-int synmesh_lock_release(int file, int64_t offset) {
+int synmesh_lock_release(int file, int64_t offset, int64_t count) {
     struct flock lock = byte_at(offset, F_UNLCK);
+    lock.l_len = count;
     return request(file, F_OFD_SETLK, &lock) == 0 ? 0 : -1;
 }
 

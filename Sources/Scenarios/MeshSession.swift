@@ -75,6 +75,11 @@ public actor MeshSession {
         return process
     }
 
+    /// The file of a shared-memory pool.
+    public nonisolated func file(ofPool name: String) -> String {
+        mesh.place.segmentPath(of: name, run: context.run)
+    }
+
     /// Commands an agent, and waits for its answer.
     ///
     /// - Parameters:

@@ -75,7 +75,9 @@ final class Mapping {
         }
     }
 
-    func unlock(_ byte: Int64) { _ = synmesh_lock_release(file, byte) }
+    func unlock(_ byte: Int64, count: Int64 = 1) {
+        _ = synmesh_lock_release(file, byte, count)
+    }
 
     /// Whether the lock of a byte could be had, tried for a moment: those who hold it do so for
     /// microseconds.

@@ -84,7 +84,8 @@ public final class Pool {
     /// - Throws: `.stale` when the content is gone, `.corrupted` when it is not what was published.
     public func read(_ reference: SlotReference) throws(SharedMemoryError) -> Reading {
         let slot = reference.slot
-        let attempt = "could not read slot \(slot) of pool \(name)"
+        // A text costs more than a lock: it is made where it is needed.
+        var attempt: String { "could not read slot \(slot) of pool \(name)" }
         try mapping.check(attempt)
         // The record is looked at first without a lock, so that one who comes too late is in
         // nobody's way.
@@ -176,7 +177,7 @@ extension Pool {
     /// The new generation of a slot that nobody uses, whose content lock is now held; nil when
     /// somebody does.
     private func take(_ slot: Int) throws(SharedMemoryError) -> UInt64? {
-        let attempt = "could not lend slot \(slot) of pool \(name)"
+        var attempt: String { "could not lend slot \(slot) of pool \(name)" }
         let lock = geometry.recordLock(slot)
         // A glance without a lock spares those who wait for readers.
         guard reasonToTake(slot) != nil, try mapping.lockSoon(lock, attempt) else { return nil }
@@ -230,18 +231,20 @@ extension Pool {
     func publish(
         _ slot: Int, generation: UInt64, size: Int, readers: Int
     ) throws(SharedMemoryError) -> SlotReference {
-        let attempt = "could not publish slot \(slot) of pool \(name)"
+        var attempt: String { "could not publish slot \(slot) of pool \(name)" }
         try mapping.check(attempt)
         let digest = layout.checksum == .none ? nil : digest(slot, size)
         let record = record(slot)
-        try change(slot, attempt) {
+        try mapping.lockPatiently(geometry.recordLock(slot), attempt)
+        do {
+            // Both locks lie beside each other, and one request lets go of them.
+            defer { mapping.unlock(geometry.contentLock(slot), count: 2) }
             record[.size] = UInt64(size)
             record[.digest] = digest ?? 0
             record[.hasDigest] = digest == nil ? 0 : 1
             record[.pending] = UInt64(max(readers, 0))
             record[.expires] = monotonicTime() &+ geometry.lease
             record[.state] = SlotRecord.published
-            mapping.unlock(geometry.contentLock(slot))
         }
         uses[slot] = 0
         return SlotReference(
@@ -274,15 +277,19 @@ extension Pool {
 // Readings.
 extension Pool {
     /// Joins the readers of a slot; false when its next writer has it.
-    private func share(_ slot: Int, _ attempt: String) throws(SharedMemoryError) -> Bool {
+    private func share(
+        _ slot: Int, _ attempt: @autoclosure () -> String
+    ) throws(SharedMemoryError) -> Bool {
         if uses[slot] > 0 { return true }
-        return try mapping.lock(geometry.contentLock(slot), exclusive: false, attempt)
+        return try mapping.lock(geometry.contentLock(slot), exclusive: false, attempt())
     }
 
     /// One reader less to wait for.
-    private func settle(_ slot: Int, _ attempt: String) throws(SharedMemoryError) {
+    private func settle(
+        _ slot: Int, _ attempt: @autoclosure () -> String
+    ) throws(SharedMemoryError) {
         let record = record(slot)
-        try change(slot, attempt) {
+        try change(slot, attempt()) {
             record.count(.reads)
             let pending = record[.pending]
             if pending > 0 { record[.pending] = pending - 1 }
@@ -291,7 +298,7 @@ extension Pool {
 
     /// Refuses a content that is not the one described.
     private func verify(
-        _ reference: SlotReference, _ attempt: String
+        _ reference: SlotReference, _ attempt: @autoclosure () -> String
     ) throws(SharedMemoryError) {
         let record = record(reference.slot)
         let size = record[.size]
@@ -312,8 +319,8 @@ extension Pool {
             fault = nil
         }
         guard let fault else { return }
-        try change(reference.slot, attempt) { record.count(.corrupted) }
-        throw SharedMemoryError(attempt: attempt, reason: .corrupted, detail: fault)
+        try change(reference.slot, attempt()) { record.count(.corrupted) }
+        throw SharedMemoryError(attempt: attempt(), reason: .corrupted, detail: fault)
     }
 
     /// Adds readers to those who may still come.

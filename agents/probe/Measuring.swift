@@ -14,16 +14,23 @@ import ZeroMQ
 enum Measuring {
     static let usage = """
         usage: synmesh-probe throughput|latency|contents --transport zmq|nats --endpoint ENDPOINT
-                   [--count N] [--size BYTES] [--rate A_SECOND] [--history FOLDER] [--keep-from BYTES]
-                   [--batch MESSAGES [--batch-latency-ms T]]
+                   [--count N] [--size BYTES] [--rate A_SECOND] [--history FOLDER|none]
+                   [--keep-from BYTES] [--batch MESSAGES [--batch-latency-ms T]]
                    [--send at_once|buffered]
                synmesh-probe reconnect --endpoint ENDPOINT --kill PROCESS
                    [--publish ENDPOINT --subscribe ENDPOINT] [--pair N]
                synmesh-probe senders --endpoint ENDPOINT [--count N] [--shared 1|0]
+               synmesh-probe clouds --endpoint ENDPOINT [--pool FILE] [--count N] [--size BYTES]
+               synmesh-probe pool --pool FILE [--count N] [--size BYTES] [--loans N]
+               synmesh-probe records --history FOLDER [--count N] [--size BYTES]
         Without arguments it is an agent, started by 'synmesh up' or 'synmesh run'.
         """
 
-    enum Role: String { case throughput, latency, contents, reconnect, senders }
+    enum Role: String {
+        case throughput, latency, contents, reconnect, senders, clouds, pool, records
+        /// The other side of `pool`, which starts it.
+        case poolReader = "pool-reader"
+    }
 
     struct Order: Sendable {
         var role = Role.throughput
@@ -31,10 +38,15 @@ enum Measuring {
         var endpoint = ""
         var count = 100_000
         var size = 256
-        var rate = 2_000
+        /// So many a second; nil is as fast as there is room, or 2,000 where latencies are told.
+        var rate: Int?
         var history: String?
         /// When what is published on NATS leaves.
         var sending = NATSSending.atOnce
+        /// The file of a shared-memory pool.
+        var pool: String?
+        /// Of so many hand-offs without a copy the one in the middle counts.
+        var loans = 101
         /// Contents of at least this many bytes are not copied.
         var keepFrom = InPlace.threshold
         var batch: Int?
@@ -65,13 +77,15 @@ enum Measuring {
                 case ("--send", _):
                     guard let sending = NATSSending(rawValue: value) else { return nil }
                     self.sending = sending
-                case ("--history", _): history = value
+                case ("--history", _): history = value == "none" ? nil : value
                 case ("--publish", _): publish = value
                 case ("--subscribe", _): subscribe = value
                 case ("--kill", let number?) where (2..<1 << 22).contains(number):
                     victim = Int32(number)
                 case ("--pair", let number?) where number >= 0: pair = number
                 case ("--shared", let number?): isShared = number != 0
+                case ("--pool", _): pool = value
+                case ("--loans", let number?) where number >= 0: loans = number
                 case ("--keep-from", let number?) where number >= 0: keepFrom = number
                 case ("--count", let number?) where number > 0: count = number
                 case ("--size", let number?) where number >= 8: size = number
@@ -81,7 +95,8 @@ enum Measuring {
                 default: return nil
                 }
             }
-            guard !endpoint.isEmpty, role != .reconnect || victim > 1 else { return nil }
+            guard role != .reconnect || victim > 1 else { return nil }
+            guard pool != nil || !endpoint.isEmpty || role == .records else { return nil }
         }
     }
 
@@ -97,6 +112,10 @@ enum Measuring {
                 case .contents: try contents(order)
                 case .reconnect: try reconnect(order)
                 case .senders: try senders(order)
+                case .clouds: try clouds(order)
+                case .pool: try pool(order)
+                case .poolReader: try readPool(order)
+                case .records: try records(order)
                 }
             print(result.canonical)
             exit(0)
@@ -108,7 +127,9 @@ enum Measuring {
 
     static let clock = RunClock(offset: 0)
 
-    static func client(_ name: String, _ order: Order) throws -> AgentClient {
+    static func client(
+        _ name: String, _ order: Order, _ options: AgentClient.Options = AgentClient.Options()
+    ) throws -> AgentClient {
         let transport: any AgentTransport =
             switch order.transport {
             case .zmq:
@@ -121,7 +142,7 @@ enum Measuring {
             try HistoryWriter(
                 path: "\(folder)/\(name).\(getpid()).mcap", process: name, clock: clock)
         }
-        var options = AgentClient.Options()
+        var options = options
         options.batching = order.batch.map {
             Batching(messages: $0, bytes: 1 << 20, latency: .milliseconds(order.batchLatency))
         }
@@ -152,13 +173,19 @@ enum Measuring {
         try listener.waitUntilAttached()
         let sender = try client("s0", order)
         var content = [UInt8](repeating: UInt8(ascii: "x"), count: order.size)
+        let interval = order.rate.map { 1_000_000_000 / UInt64($0) } ?? 500_000
+        let processorTime = processorTime
         let began = clock.now
         for number in 1...order.count {
             var due = clock.now
             if order.isLatency {
                 // Measured from the time of the schedule: a late message counts as late.
-                due = began + UInt64(number) * 1_000_000_000 / UInt64(order.rate)
+                due = began + UInt64(number) * interval
                 try rest(sender, until: due)
+            } else if order.rate != nil {
+                // Sleeps alone, so that the processor's time is that of the messages.
+                let start = began + UInt64(number) * interval
+                if start > due { usleep(UInt32((start - due) / 1_000 + 1_000)) }
             }
             withUnsafeBytes(of: due.littleEndian) { content.replaceSubrange(0..<8, with: $0) }
             try sender.send(to: "r0", type: "message", content: content)
@@ -184,8 +211,19 @@ enum Measuring {
             let seconds = Double(heard.ended - began) / 1e9
             result["seconds"] = .double(seconds)
             result["per_second"] = .double(Double(heard.received) / seconds)
+            result["processor_seconds"] = .double(Measuring.processorTime - processorTime)
         }
         return .object(result)
+    }
+
+    /// Seconds of processors that this process has used.
+    private static var processorTime: Double {
+        var usage = rusage()
+        getrusage(RUSAGE_SELF.rawValue, &usage)
+        func seconds(_ time: timeval) -> Double {
+            Double(time.tv_sec) + Double(time.tv_usec) / 1e6
+        }
+        return seconds(usage.ru_utime) + seconds(usage.ru_stime)
     }
 
     /// Sleeps, and spins through the last of it: the system wakes nobody on the microsecond.

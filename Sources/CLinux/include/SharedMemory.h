@@ -11,8 +11,8 @@
 // Takes or changes the lock of a byte, without waiting. Returns 1, or 0 when somebody else's lock
 // is in the way, or -1.
 int synmesh_lock_try(int file, int64_t offset, bool exclusive);
-// Lets go of the lock of a byte. Returns 0, or -1.
-int synmesh_lock_release(int file, int64_t offset);
+// Lets go of the locks of so many bytes. Returns 0, or -1.
+int synmesh_lock_release(int file, int64_t offset, int64_t count);
 // Says who else holds the byte: 0 nobody, 1 somebody together with others, 2 somebody alone; -1.
 int synmesh_lock_holder(int file, int64_t offset);
 

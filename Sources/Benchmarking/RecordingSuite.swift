@@ -1,0 +1,158 @@
+internal import Foundation
+internal import JSON
+internal import Scenarios
+
+/// What it costs that both agents record every envelope, beside the same agents that record none.
+struct RecordingSuite: Suite {
+    let name = "recording"
+
+    let metrics = [
+        Metric(
+            "recording: processor time at 20,000/s",
+            "processor time of a sender and a receiver with histories less that of the same without, "
+                + "20,000 messages of 256 B a second, in percent of one core and of the time"),
+        Metric(
+            "recording: throughput at saturation",
+            "the same two clients as fast as there is room, through our branch proxy; the reference "
+                + "is without histories"),
+        Metric(
+            "recording: records a second",
+            "one history of 256 B contents as fast as it takes them; the reference appends as many "
+                + "bytes through a buffer of 64 KiB, in C"),
+    ]
+
+    private static let topology = """
+        synmesh: 1
+        name: bench
+        branches:
+          core: {}
+        agents:
+          s0: { kind: probe }
+          r0: { kind: probe }
+        """
+
+    func measure(_ bed: Bed) async throws -> [Row] {
+        try await bed.withMesh(Self.topology) { session in
+            let folder = session.directory + "/bench"
+            try FileManager.default.createDirectory(
+                atPath: folder, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(atPath: folder) }
+            let words = [
+                "transport": "zmq", "endpoint": try await session.endpoint("router", of: "core"),
+                "size": "256",
+            ]
+            var rows: [Row] = []
+            if bed.wants(metrics[0].name) {
+                rows.append(try await processorTime(bed, words, folder))
+            }
+            if bed.wants(metrics[1].name) {
+                rows.append(try await saturation(bed, words, folder))
+            }
+            if bed.wants(metrics[2].name) { rows.append(try await records(bed, folder)) }
+            return rows
+        }
+    }
+
+    private func processorTime(
+        _ bed: Bed, _ words: [String: String], _ folder: String
+    ) async throws -> Row {
+        let samples = try await alternate(
+            bed, words, folder, ["rate": "20000", "count": "\(bed.scaled(100_000))"])
+        let shares = try zip(samples[0], samples[1]).map { on, off in
+            let difference = try on.figure("processor_seconds") - off.figure("processor_seconds")
+            return try difference / on.figure("seconds") * 100
+        }
+        return Row(metrics[0].name, unit: "%", ours: shares, target: .atMost(5))
+    }
+
+    private func saturation(
+        _ bed: Bed, _ words: [String: String], _ folder: String
+    ) async throws -> Row {
+        let samples = try await alternate(
+            bed, words, folder, ["count": "\(bed.scaled(300_000))"])
+        return Row(
+            metrics[1].name, unit: "1/s", ours: try samples[0].map { try $0.figure("per_second") },
+            reference: try samples[1].map { try $0.figure("per_second") },
+            target: .ratioAtLeast(0.75))
+    }
+
+    private func alternate(
+        _ bed: Bed, _ words: [String: String], _ folder: String, _ more: [String: String]
+    ) async throws -> [[Value]] {
+        try await bed.alternate([folder, "none"]) { history in
+            let value = try await bed.probe(
+                "throughput",
+                words.merging(more) { $1 }.merging(["history": history]) { $1 })
+            // They are of no use afterwards, and large.
+            for file in try FileManager.default.contentsOfDirectory(atPath: folder) {
+                try FileManager.default.removeItem(atPath: folder + "/" + file)
+            }
+            guard try value.figure("lost") == 0 else { throw Bench.Failure("messages were lost") }
+            return value
+        }
+    }
+
+    private func records(_ bed: Bed, _ folder: String) async throws -> Row {
+        let count = bed.scaled(1_000_000)
+        let samples = try await bed.alternate([true, false]) { isOurs in
+            if isOurs {
+                let value = try await bed.probe(
+                    "records", ["history": folder, "count": "\(count)", "size": "256"])
+                for file in try FileManager.default.contentsOfDirectory(atPath: folder) {
+                    try FileManager.default.removeItem(atPath: folder + "/" + file)
+                }
+                return try value.figure("per_second")
+            }
+            return try await bed.reference(
+                "append",
+                ["path": folder + "/append", "count": "\(count)", "size": "296"]
+            ).figure("per_second")
+        }
+        return Row(metrics[2].name, unit: "1/s", ours: samples[0], reference: samples[1])
+    }
+}
+
+/// Whether a proxy that passed ten million messages is as large as after the first of them.
+struct MemoryFlatSuite: Suite {
+    let name = "memory-flat"
+
+    let metrics = [
+        Metric(
+            "branch proxy: resident, 10 million",
+            "after ten million messages of 256 B as fast as there is room; the reference is the same "
+                + "proxy after the first million. Not with --quick")
+    ]
+
+    private static let topology = """
+        synmesh: 1
+        name: bench
+        branches:
+          core: {}
+        agents:
+          s0: { kind: probe }
+          r0: { kind: probe }
+        """
+
+    func measure(_ bed: Bed) async throws -> [Row] {
+        guard !bed.options.isQuick else { return [] }
+        return try await bed.withMesh(Self.topology) { session in
+            let endpoint = try await session.endpoint("router", of: "core")
+            let process = try await session.process(of: "core")
+            var sizes: [Double] = []
+            for _ in 0..<10 {
+                try Task.checkCancellation()
+                let value = try await bed.reference(
+                    "flood", ["proxy": endpoint, "count": "1000000", "size": "256"])
+                guard try value.figure("lost") == 0 else {
+                    throw Bench.Failure("messages were lost")
+                }
+                sizes.append(Bed.residentPeak(of: process))
+            }
+            return [
+                Row(
+                    metrics[0].name, unit: "MB", ours: [sizes[9]], reference: [sizes[0]],
+                    target: .ratioAtMost(1.1))
+            ]
+        }
+    }
+}
