@@ -17,10 +17,11 @@ struct BenchSuiteRuns {
             "recording: records a second", "seed's Python: throughput, 256 B",
             "seed's Python: one way, p50", "seed's Python: 1 MB cloud",
         ]
-        let ending = try Program.run(
+        let program = try Program(
             ["bench", "--quick", "--runs", "1", "--json", "--no-keep", "--logs", folder.path]
                 + metrics.flatMap { ["--only", $0] },
             in: folder)
+        let ending = try program.wait(atMost: .seconds(100))
         // Whether a target is met says nothing here.
         #expect([0, 1].contains(ending.exitCode), "\(ending.errors)")
         let rows = try #require(try Value(parsing: ending.output).array)
