@@ -16,7 +16,7 @@ struct CodecInputs {
             Corpus.envelopes(from: "a", to: .agent("b"))
             + Corpus.envelopes(from: "a", to: .topic("some.topic"))
         var (read, refused) = (0, 0)
-        try Plan(suite: "headers", share: 20).play { _, name, inputs in
+        try Plan(suite: "headers", share: 16).play { _, name, inputs in
             for _ in 0..<Plan.roundSize {
                 let header = inputs.mutate(inputs.pick(corpus).header)
                 let envelope = try? Envelope(header: header, content: [])
@@ -57,6 +57,26 @@ struct CodecInputs {
             let good = Corpus.good(round, to: .agent("b"))
             let read = try SeedFrame(parsing: SeedFrame.bytes(of: good))
             #expect(read == .envelope(good), name)
+        }
+    }
+
+    @Test("A batch is as many envelopes as it says, in order, or none at all")
+    func batches() throws {
+        let batch = Corpus.batch(from: "a", to: .agent("b"), 9)
+        let whole = try batch.unbatched
+        #expect(whole.map(\.sequence) == Array(11...19))
+        try Plan(suite: "batches", share: 4).play { _, name, inputs in
+            for _ in 0..<Plan.roundSize {
+                var wrong = batch
+                wrong.content = inputs.mutate(batch.content)
+                let count = wrong.envelopeCount
+                let envelopes = (try? wrong.unbatched) ?? []
+                #expect(envelopes.count <= count && count <= Batch.messagesMax, name)
+                #expect(envelopes.isEmpty || envelopes.count == count, name)
+                #expect(envelopes.allSatisfy { $0.identity.flow == batch.identity.flow }, name)
+                let sequences = envelopes.map(\.sequence)
+                #expect(sequences == Array(11..<UInt64(11 + sequences.count)), name)
+            }
         }
     }
 

@@ -56,25 +56,25 @@ enum Corpus {
                 .hello, 0, type: "hello",
                 Array(#"{"branch": "core", "incarnation": 1, "registered": true}"#.utf8)),
         ]
+        all += [batch(from: source, to: destination, 2), batch(from: source, to: destination, 9)]
         // Kinds that came later are tried with what they carry like any.
         for kind in Envelope.Kind.allCases where !all.contains(where: { $0.kind == kind }) {
             all.append(make(kind, 6, Array(#"{"incarnation": 1, "through": 9}"#.utf8)))
-            all.append(make(kind, 7, encoding: .binary, packed(from: source, to: destination)))
         }
         return all
     }
 
-    /// Envelopes back to back, each a header and a length before its content.
-    static func packed(from source: String, to destination: Address) -> [UInt8] {
-        var bytes: [UInt8] = [2, 0, 0, 0]
-        for sequence in 7...8 as ClosedRange<UInt64> {
-            let one = envelope(
-                .content, from: source, to: destination, sequence, Array("content".utf8))
-            bytes += one.header
-            withUnsafeBytes(of: UInt32(one.contentSize).littleEndian) { bytes += $0 }
-            bytes += one.content
+    /// So many envelopes in one message.
+    static func batch(from source: String, to destination: Address, _ count: Int) -> Envelope {
+        var draft = Batch.Draft()
+        for number in 1...UInt64(count) {
+            draft.append(
+                envelope(
+                    .content, from: source, to: destination, 10 + number,
+                    Array("content \(number)".utf8)))
         }
-        return bytes
+        return draft.take()
+            ?? envelope(.batch, from: source, to: destination, 11, type: Batch.type, [])
     }
 
     static func seed(from source: String, to receiver: String) -> [UInt8] {
