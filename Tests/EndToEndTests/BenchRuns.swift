@@ -13,7 +13,7 @@ struct BenchRuns {
         let folder = try TemporaryFolder()
         let kept = "\(folder.path)/kept"
         let ending = try Program.run(
-            "bench", "--quick", "--runs", "1", "--json", "--only", "topic proxy",
+            "bench", "--quick", "--runs", "1", "--json", "--only", "topic proxy: ",
             "--only", "seed: throughput", "--results", kept, "--logs", folder.path, in: folder)
         // Whether a target is met says nothing here.
         #expect([0, 1].contains(ending.exitCode), "\(ending.errors)")
