@@ -74,7 +74,8 @@ final class Runtime {
                 restoring: state, recalling: past, options: options)
             outbox = Outbox(
                 client: client, transport: transport,
-                senders: Senders(environment, history, over: connections))
+                senders: Senders(
+                    environment, history, over: connections, defects: options.defects))
             if let state { agent.restore(state["agent"] ?? .null, outbox) }
             let former = state?["subscriptions"]?.array?.compactMap(\.string) ?? []
             for topic in Set(topics).union(former).sorted() { try client.subscribe(to: topic) }

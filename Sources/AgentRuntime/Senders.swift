@@ -11,12 +11,18 @@ final class Senders {
     private let environment: AgentEnvironment
     private let history: HistoryWriter
     private let connections: Connections
+    /// Planted faults: of those in whose name the agent sends as of the agent itself.
+    private let defects: Defects?
     private var known: [String: (client: AgentClient, transport: SendingTransport)] = [:]
 
     /// More names than this are refused: each is remembered until the agent ends.
     private static let namesMax = 10_000
 
-    init(_ environment: AgentEnvironment, _ history: HistoryWriter, over connections: Connections) {
+    init(
+        _ environment: AgentEnvironment, _ history: HistoryWriter, over connections: Connections,
+        defects: Defects?
+    ) {
+        self.defects = defects
         self.environment = environment
         self.history = history
         self.connections = connections
@@ -42,6 +48,7 @@ final class Senders {
                 incarnation: environment.incarnation, clock: environment.clock, over: connections)
             var options = AgentClient.Options()
             options.sendTimeout = .seconds(6)
+            options.defects = defects
             sender = (
                 try AgentClient(
                     name: name, incarnation: environment.incarnation, clock: environment.clock,

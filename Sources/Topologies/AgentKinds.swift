@@ -33,6 +33,8 @@ public struct AgentKind: Sendable {
     indirect enum Shape: Sendable, Hashable {
         /// Names of agents or groups; the agent gets the names of agents.
         case agents
+        /// Names of senders that are no agents: the agent speaks for them.
+        case senders
         /// Topics that the agent publishes to.
         case publishedTopics
         /// A shared-memory pool of the topology.
@@ -68,6 +70,7 @@ extension AgentKind {
                 Setting("size", .byteSize(0...256_000_000)),
                 Setting("seed", .integer(0 ... .max)),
                 Setting("latency", .flag),
+                Setting("as", .senders),
             ]),
         AgentKind(
             "camera", executable: "synmesh-photogrammetry",

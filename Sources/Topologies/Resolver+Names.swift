@@ -32,6 +32,16 @@ extension Resolver {
         return false
     }
 
+    /// Reports a sender's name that is not legal, or that an agent has.
+    func checkIsNobody(_ name: Located<String>) {
+        guard checkName(name.value, at: name.location) else { return }
+        if agentNames.values.contains(where: { $0.contains(name.value) }) {
+            diagnostics.error(
+                "\(Diagnostic.quote(name.value)) is an agent, which speaks for itself",
+                at: name.location, help: "take a name that nobody has")
+        }
+    }
+
     /// All parts share one set of names: each is a file of logs, and a name in reports.
     func declareNames() {
         for entry in declarations.servers { declare(entry.key, "NATS server", entry.location) }

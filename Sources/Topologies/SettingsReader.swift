@@ -40,6 +40,12 @@ struct SettingsReader {
             return Reading<[Located<String>]>.listOrOne(of: .located(.string)).map { [resolver] in
                 Self.list(resolver.expanded($0))
             }
+        case .senders:
+            return Reading<[Located<String>]>.listOrOne(of: .located(.string)).map {
+                [resolver] names in
+                for name in names { resolver.checkIsNobody(name) }
+                return Self.list(names.map(\.value))
+            }
         case .publishedTopics, .subscribedTopics:
             return Reading<[Located<String>]>.listOrOne(of: .located(.string)).map {
                 [resolver] topics in
