@@ -60,13 +60,15 @@ struct AgentsSuite: Suite {
             // The first messages of a mesh find cold caches, and are not measured.
             for load in loads { _ = try await load.run(seconds: 0.2) }
             let samples = try await bed.alternate(loads) { load in
-                try await load.run(seconds: bed.options.isQuick ? 0.4 : 1)
+                try await load.run(seconds: bed.options.isQuick ? 0.4 : 3)
             }
-            return Self.rows(count, samples)
+            return Self.rows(count, samples, isQuick: bed.options.isQuick)
         }
     }
 
-    private static func rows(_ count: Int, _ samples: [[AgentLoad.Sample]]) -> [Row] {
+    private static func rows(
+        _ count: Int, _ samples: [[AgentLoad.Sample]], isQuick: Bool
+    ) -> [Row] {
         let offered = Double(count / 2 * rate)
         func row(
             _ what: String, _ unit: String, target: Row.Target = .none,
@@ -80,7 +82,10 @@ struct AgentsSuite: Suite {
         return [
             row("p50", "us") { $0.p50 },
             row("p99", "us") { $0.p99 },
-            row("delivered", "1/s", target: .atLeast(offered * 0.9)) { $0.perSecond },
+            // One late message stretches a short run by more than what is asked for.
+            row("delivered", "1/s", target: isQuick ? .none : .atLeast(offered * 0.98)) {
+                $0.perSecond
+            },
             Row(name(count, "lost"), unit: "messages", ours: [lost], target: .atMost(0)),
             row("processor time", "us") { $0.processorTime },
             row("resident, an agent", "MB") { $0.resident },

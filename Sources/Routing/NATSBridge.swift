@@ -399,7 +399,9 @@ final class NATSBridge: Sendable {
         envelope.appendHeaderLines(to: &lines)
         let bytes = envelope.contentSize + lines.count + Connection.headerOverhead
         try envelope.withContent { content throws(NATSError) in
-            guard settings.isChunking, bytes > connection.maxPayload else {
+            // A batch that is too large goes one by one instead.
+            guard settings.isChunking, envelope.kind != .batch, bytes > connection.maxPayload
+            else {
                 return try connection.publish(
                     publication.subject, headerLines: &lines, content: content)
             }
