@@ -62,12 +62,12 @@ let package = Package(
 
         // Bindings
         module("ZeroMQ", ["CZMQ", "CLinux"]),
-        module("NATS", ["CNATS", "CXXHash", "Wire"]),
         module("YAML", ["CYAML"]),
 
         // Vocabulary
         module("JSON"),
         module("Wire", ["JSON"]),
+        module("NATS", ["CNATS", "CXXHash", "Wire"]),
         module("Topologies", ["YAML", "Wire", "JSON"]),
 
         // Mechanisms
