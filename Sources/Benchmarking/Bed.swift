@@ -10,6 +10,17 @@ internal import Topologies
 struct Bed: Sendable {
     let options: Bench.Options
     let guardian: Guardian
+
+    /// A mesh of a branch for one sender, `s0`, and one receiver, `r0`.
+    static let onePair = """
+        synmesh: 1
+        name: bench
+        branches:
+          core: {}
+        agents:
+          s0: { kind: probe }
+          r0: { kind: probe }
+        """
     /// Whether the suite itself was asked for, and so all of its metrics.
     var wantsAll = true
     /// Metrics that rows of another suite are made from.

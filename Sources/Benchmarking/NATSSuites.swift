@@ -28,16 +28,6 @@ struct NATSSuite: Suite {
         nats:
           main: { max_payload: 8500KB }
         """
-    // A mesh of its own: a branch beside the server would take up what is published for its agents.
-    private static let branchTopology = """
-        synmesh: 1
-        name: bench
-        branches:
-          core: {}
-        agents:
-          s0: { kind: probe }
-          r0: { kind: probe }
-        """
 
     func measure(_ bed: Bed) async throws -> [Row] {
         try await bed.withMesh(Self.topology) { session in
@@ -49,8 +39,10 @@ struct NATSSuite: Suite {
                 rows.append(try await throughput(bed, url, metric, mode: mode, send: send))
             }
             if bed.wants("nats: one way, p50") {
+                // In a mesh of its own: a branch beside the server would take up what is published
+                // for its agents.
                 rows.append(
-                    try await bed.withMesh(Self.branchTopology) { other in
+                    try await bed.withMesh(Bed.onePair) { other in
                         try await latency(bed, url, try await other.endpoint("router", of: "core"))
                     })
             }

@@ -21,18 +21,8 @@ struct RecordingSuite: Suite {
                 + "bytes through a buffer of 64 KiB, in C"),
     ]
 
-    private static let topology = """
-        synmesh: 1
-        name: bench
-        branches:
-          core: {}
-        agents:
-          s0: { kind: probe }
-          r0: { kind: probe }
-        """
-
     func measure(_ bed: Bed) async throws -> [Row] {
-        try await bed.withMesh(Self.topology) { session in
+        try await bed.withMesh(Bed.onePair) { session in
             let folder = session.directory + "/bench"
             try FileManager.default.createDirectory(
                 atPath: folder, withIntermediateDirectories: true)
@@ -123,19 +113,9 @@ struct MemoryFlatSuite: Suite {
                 + "proxy after the first million. Not with --quick")
     ]
 
-    private static let topology = """
-        synmesh: 1
-        name: bench
-        branches:
-          core: {}
-        agents:
-          s0: { kind: probe }
-          r0: { kind: probe }
-        """
-
     func measure(_ bed: Bed) async throws -> [Row] {
         guard !bed.options.isQuick else { return [] }
-        return try await bed.withMesh(Self.topology) { session in
+        return try await bed.withMesh(Bed.onePair) { session in
             let endpoint = try await session.endpoint("router", of: "core")
             let process = try await session.process(of: "core")
             var sizes: [Double] = []

@@ -22,18 +22,8 @@ struct SeedSuite: Suite {
             "greatest resident size of the branch proxy after all of these; the seed's target"),
     ]
 
-    private static let topology = """
-        synmesh: 1
-        name: bench
-        branches:
-          core: {}
-        agents:
-          s0: { kind: probe }
-          r0: { kind: probe }
-        """
-
     func measure(_ bed: Bed) async throws -> [Row] {
-        try await bed.withMesh(Self.topology) { session in
+        try await bed.withMesh(Bed.onePair) { session in
             let options = [
                 "transport": "zmq", "endpoint": try await session.endpoint("router", of: "core"),
                 "size": "256",

@@ -14,6 +14,14 @@ import Testing
         #expect(try #require(verdict.count("comparison", "match")) > 0)
     }
 
+    /// What leaves the scenario's first step alone, and no expectation.
+    private static let oneStep = [
+        ("  - parallel_run: { mode: dual, load: { camera: { count: 5, rate: 20 } } }\n", ""),
+        ("  - canary: { agent: mesh, load: { camera: { count: 10, rate: 20 } } }\n", ""),
+        ("  - cutover: { load: { camera: { count: 5, rate: 20 } } }\n", ""),
+        ("expect: promoted\n", ""),
+    ]
+
     @Test(
         "a chunk that is lost or altered is never a pass, and the cloud is named",
         .timeLimit(.minutes(5)), arguments: ["lose_chunk", "alter_chunk"])
@@ -21,15 +29,7 @@ import Testing
         let folder = try TemporaryFolder()
         let scenario = try folder.scenario(
             "large-clouds",
-            replacing: [
-                (
-                    "  - parallel_run: { mode: dual, load: { camera: { count: 5, rate: 20 } } }\n",
-                    ""
-                ),
-                ("  - canary: { agent: mesh, load: { camera: { count: 10, rate: 20 } } }\n", ""),
-                ("  - cutover: { load: { camera: { count: 5, rate: 20 } } }\n", ""),
-                ("expect: promoted\n", ""),
-            ],
+            replacing: Self.oneStep,
             inTopology: [("shape: torus }", "shape: torus }, defects: { \(defect): 7 }")])
         let (ending, verdict) = try Program.play(scenario, in: folder)
         #expect(ending.exitCode != 0)
@@ -43,15 +43,7 @@ import Testing
         let folder = try TemporaryFolder()
         let scenario = try folder.scenario(
             "large-clouds",
-            replacing: [
-                (
-                    "  - parallel_run: { mode: dual, load: { camera: { count: 5, rate: 20 } } }\n",
-                    ""
-                ),
-                ("  - canary: { agent: mesh, load: { camera: { count: 10, rate: 20 } } }\n", ""),
-                ("  - cutover: { load: { camera: { count: 5, rate: 20 } } }\n", ""),
-                ("expect: promoted\n", ""),
-            ],
+            replacing: Self.oneStep,
             inTopology: [("max_payload: 1MB", "max_payload: 1MB, chunking: false")])
         let (ending, verdict) = try Program.play(scenario, in: folder)
         #expect(ending.exitCode != 0)
