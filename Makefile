@@ -20,7 +20,7 @@ build: deps ## Build the release programs into .build/release/
 # One test at a time: they spawn real meshes, and two cores are soon full.
 test: deps ## Build and run every test
 	swift build --build-tests
-	swift test --skip-build --no-parallel
+	./.ci/run-tests
 
 check: deps ## What must hold before a commit: format, build without warnings, tests
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests agents
