@@ -32,6 +32,8 @@ public enum ExitAttribution: Hashable, Sendable {
     case fault(String)
     /// The kernel, for want of memory or because of a limit.
     case kernel(String)
+    /// We, because a probe, by its name, said that it did not answer any more.
+    case probe(String)
     /// Somebody who is no part of the run, such as a person with `kill`.
     case outside
 }
@@ -44,6 +46,7 @@ extension ExitAttribution: CustomStringConvertible {
         case .us: "stopped by us"
         case .fault(let name): "by injected fault \(name)"
         case .kernel(let reason): "by the kernel (\(reason))"
+        case .probe(let name): "ended because its probe \(name) failed"
         case .outside: "by someone outside the run"
         }
     }
@@ -73,7 +76,7 @@ public struct ExitReport: Hashable, Sendable {
         switch attribution {
         case .us: wasKilledAfterGrace
         case .itself: cause != .exited(code: 0)
-        case .fault, .kernel, .outside: true
+        case .fault, .kernel, .probe, .outside: true
         }
     }
 }
@@ -95,12 +98,18 @@ extension ExitAttribution {
         var fault: (name: String, signal: CInt)?
         /// The kernel has killed something for want of memory since we last looked.
         var memoryRanOut: Bool
+        /// The probe whose failure we ended it for.
+        var failedProbe: String?
     }
 
     /// Who brought `cause` about.
     init(of cause: ExitCause, _ circumstances: Circumstances) {
         if let fault = circumstances.fault, Self.explains(fault.signal, cause) {
             self = .fault(fault.name)
+            return
+        }
+        if let probe = circumstances.failedProbe {
+            self = .probe(probe)
             return
         }
         switch cause {

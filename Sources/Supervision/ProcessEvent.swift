@@ -65,6 +65,8 @@ public struct ProcessStatus: Hashable, Sendable {
     public let phase: Phase
     /// Its process number while it has one.
     public let process: Int32?
+    /// When that was started, in nanoseconds of the monotonic clock.
+    public let startedAt: UInt64?
     /// Whether a fault keeps it from running.
     public let isPaused: Bool
     /// How its latest end came about.

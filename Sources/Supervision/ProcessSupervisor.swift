@@ -1,6 +1,3 @@
-internal import Glibc
-internal import Synchronization
-
 /// Starts processes, sees to it that they run, and leaves none behind.
 ///
 /// Every process has a name and is the leader of a process group of its own; each start of it is an
@@ -79,6 +76,44 @@ public final class ProcessSupervisor: Sendable {
         try await perform { core throws(SupervisionError) in try core.respawn(name) }
     }
 
+    /// Ends a process and starts its next incarnation at once, whatever its policy says.
+    ///
+    /// Several at the same time are one restart. One that has ended is started.
+    ///
+    /// - Parameters:
+    ///   - name: The process.
+    ///   - grace: How long it may take to end; nil: what its specification says.
+    /// - Throws: `SupervisionError` when it did not end or could not be started again.
+    /// - Returns: The process that runs now.
+    @discardableResult
+    public func restart(
+        _ name: String, grace: Duration? = nil
+    ) async throws(SupervisionError) -> RunningProcess {
+        let result = await withCheckedContinuation {
+            (continuation: CheckedContinuation<Result<RunningProcess, SupervisionError>, Never>) in
+            let isOpen = mailbox.post { core in
+                do throws(SupervisionError) {
+                    try core.restart(name, grace: grace, continuation)
+                } catch {
+                    continuation.resume(returning: .failure(error))
+                }
+            }
+            if !isOpen { continuation.resume(returning: .failure(.supervisorEnded)) }
+        }
+        return try result.get()
+    }
+
+    /// Makes processes a group; those that were not started yet belong to it when they are.
+    public func group(_ rule: GroupRule) async {
+        _ = try? await perform { core throws(SupervisionError) in core.population.group(rule) }
+    }
+
+    /// Says that an incarnation does not answer a probe any more: it is ended, its end is said to be
+    /// the probe's doing, and its policy decides what follows.
+    public func probeFailed(_ name: String, incarnation: UInt32, probe: String) {
+        mailbox.post { $0.probeFailed(name, incarnation: incarnation, probe: probe) }
+    }
+
     /// Says that a process was asked to end by other means: its next end is ours, and no restart
     /// follows.
     public func expectExit(_ name: String) async throws(SupervisionError) {
@@ -147,10 +182,18 @@ public final class ProcessSupervisor: Sendable {
         }
     }
 
+    /// How long a process may take to end, by its latest specification.
+    func grace(of name: String) async -> Duration? {
+        let grace = try? await perform { core throws(SupervisionError) in
+            core.processes[name]?.specification.grace
+        }
+        return grace ?? nil
+    }
+
     /// What all processes are doing, by name.
     public func statuses() async -> [ProcessStatus] {
         let statuses = try? await perform { core throws(SupervisionError) in
-            core.processes.values.map(\.status).sorted { $0.name < $1.name }
+            core.processes.values.map(core.status(of:)).sorted { $0.name < $1.name }
         }
         return statuses ?? []
     }
@@ -219,51 +262,6 @@ public final class ProcessSupervisor: Sendable {
 }
 
 extension SupervisionError {
-    fileprivate static let supervisorEnded = SupervisionError(
+    static let supervisorEnded = SupervisionError(
         .closing, attempt: "could not ask the supervisor", reason: "its thread has ended")
-}
-
-/// Events to every reader that asked for them.
-final class EventBroadcast: Sendable {
-    private struct State {
-        var next = 0
-        var readers: [Int: AsyncStream<ProcessEvent>.Continuation] = [:]
-        var isFinished = false
-    }
-
-    private let state = Mutex(State())
-
-    func stream() -> AsyncStream<ProcessEvent> {
-        // Restarts are bounded by their intensity, so a reader this far behind has stopped reading.
-        let (stream, continuation) = AsyncStream.makeStream(
-            of: ProcessEvent.self, bufferingPolicy: .bufferingNewest(65_536))
-        let identifier = state.withLock { state -> Int? in
-            guard !state.isFinished else { return nil }
-            state.next += 1
-            state.readers[state.next] = continuation
-            return state.next
-        }
-        guard let identifier else {
-            continuation.finish()
-            return stream
-        }
-        continuation.onTermination = { [weak self] _ in
-            self?.state.withLock { _ = $0.readers.removeValue(forKey: identifier) }
-        }
-        return stream
-    }
-
-    func send(_ event: ProcessEvent) {
-        let readers = state.withLock { Array($0.readers.values) }
-        for reader in readers { reader.yield(event) }
-    }
-
-    func finish() {
-        let readers = state.withLock { state in
-            state.isFinished = true
-            defer { state.readers = [:] }
-            return Array(state.readers.values)
-        }
-        for reader in readers { reader.finish() }
-    }
 }

@@ -74,15 +74,46 @@ enum ProcessTable {
     /// This process and those that it descends from are never among them, whatever environment they
     /// were started with: a rehearsal inside a rehearsal must not end the outer one.
     static func carrying(_ entries: [String], in table: [ProcessRecord]) -> [ProcessRecord] {
-        let parents = Dictionary(
-            table.map { ($0.process, $0.parent) }, uniquingKeysWith: { first, _ in first })
-        var spared: Set<Int32> = []
-        var next: Int32? = getpid()
-        while let process = next, spared.insert(process).inserted { next = parents[process] }
+        let spared = ancestry(in: table)
         return table.filter { record in
             !record.isZombie && !spared.contains(record.process)
                 && environment(of: record.process, contains: entries)
         }
+    }
+
+    /// The living processes that carry an entry, by what another variable of theirs says.
+    ///
+    /// One look for all of them, where `carrying` takes one for each. It spares the same ones.
+    static func byEnvironment(
+        _ entry: String, valueOf variable: String, in table: [ProcessRecord]
+    ) -> [String: [ProcessRecord]] {
+        let wanted = Array(entry.utf8)
+        let prefix = Array((variable + "=").utf8)
+        let spared = ancestry(in: table)
+        var found: [String: [ProcessRecord]] = [:]
+        for record in table where !record.isZombie && !spared.contains(record.process) {
+            guard let bytes = readSmallFile("/proc/\(record.process)/environ"), !bytes.isEmpty
+            else {
+                continue
+            }
+            let present = bytes.split(separator: 0)
+            guard present.contains(where: { $0.elementsEqual(wanted) }),
+                let value = present.first(where: { $0.starts(with: prefix) })
+            else { continue }
+            let text = String(decoding: value.dropFirst(prefix.count), as: UTF8.self)
+            found[text, default: []].append(record)
+        }
+        return found
+    }
+
+    /// This process and those that it descends from.
+    private static func ancestry(in table: [ProcessRecord]) -> Set<Int32> {
+        let parents = Dictionary(
+            table.map { ($0.process, $0.parent) }, uniquingKeysWith: { first, _ in first })
+        var ancestry: Set<Int32> = []
+        var next: Int32? = getpid()
+        while let process = next, ancestry.insert(process).inserted { next = parents[process] }
+        return ancestry
     }
 
     /// The living descendants of a process, by parentage.

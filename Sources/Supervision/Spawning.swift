@@ -4,6 +4,7 @@ internal import Glibc
 /// A child that runs or has not been reaped: its number, and a descriptor that tells of its end.
 struct Child {
     let process: Int32
+    let incarnation: UInt32
     let startedAt: UInt64
     /// Readable once the process has ended.
     let pidfd: CInt
@@ -125,7 +126,8 @@ struct Spawning {
             throw failure
         }
         return Child(
-            process: process, startedAt: monotonicNow(), pidfd: pidfd, output: identifier)
+            process: process, incarnation: incarnation, startedAt: monotonicNow(), pidfd: pidfd,
+            output: identifier)
     }
 
     private func failure(_ number: CInt, _ path: String) -> SupervisionError {

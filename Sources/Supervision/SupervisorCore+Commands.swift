@@ -19,10 +19,10 @@ extension SupervisorCore {
         _ name: String, _ attempt: String
     ) throws(SupervisionError) -> (ManagedProcess, Child) {
         let process = try known(name, attempt)
-        guard let child = process.runningChild else {
+        guard life(of: process).phase == .running, let child = process.child else {
             throw SupervisionError(
                 .notRunning, attempt: "could not \(attempt) \(name)",
-                reason: "it is \(process.status.phase.rawValue)")
+                reason: "it is \(status(of: process).phase.rawValue)")
         }
         return (process, child)
     }
@@ -34,9 +34,15 @@ extension SupervisorCore {
             process.make = make
             return try respawn(name)
         }
-        let process = ManagedProcess(name: name, incarnation: 1, make: make)
-        try start(process)
+        let process = ManagedProcess(name: name, make: make)
         processes[name] = process
+        population.add(name, seed: seed(of: name))
+        handle(.start, for: name)
+        // What never ran is not known.
+        if process.child == nil {
+            processes[name] = nil
+            population.remove(name)
+        }
         return try described(process)
     }
 
@@ -45,30 +51,82 @@ extension SupervisorCore {
         guard process.child == nil else {
             throw SupervisionError(
                 .alreadyRunning, attempt: "could not start \(name)",
-                reason: "incarnation \(process.incarnation) of it is "
-                    + process.status.phase.rawValue,
+                reason: "incarnation \(life(of: process).incarnation) of it is "
+                    + status(of: process).phase.rawValue,
                 remedy: "Stop it first, and wait for its end.")
         }
-        process.incarnation += 1
-        process.phase = .ended
-        try start(process)
+        handle(.start, for: name)
         return try described(process)
     }
 
     private func described(_ process: ManagedProcess) throws(SupervisionError) -> RunningProcess {
+        if let failure = process.startFailure { throw failure }
         guard let child = process.child else {
             throw SupervisionError(
                 .notRunning, attempt: "could not start \(process.name)", reason: "it has ended")
         }
         return RunningProcess(
-            name: process.name, incarnation: process.incarnation, process: child.process,
+            name: process.name, incarnation: child.incarnation, process: child.process,
             startedAt: child.startedAt)
     }
 
+    /// Ends what runs, and starts the next; `continuation` hears of the start.
+    func restart(
+        _ name: String, grace: Duration?,
+        _ continuation: CheckedContinuation<Result<RunningProcess, SupervisionError>, Never>
+    ) throws(SupervisionError) {
+        let process = try known(name, "restart")
+        guard shutdown == nil else {
+            throw SupervisionError(
+                .closing, attempt: "could not restart \(name)",
+                reason: "everything is being stopped")
+        }
+        let grace = grace ?? process.specification.grace
+        let before = life(of: process).incarnation
+        process.startFailure = nil
+        handle(.restart(grace: grace), for: name)
+        if let failure = process.startFailure { throw failure }
+        if let child = process.child, child.incarnation > before {
+            continuation.resume(returning: .success(try described(process)))
+            return
+        }
+        let deadline = monotonicNow() + (grace + .seconds(5)).nanoseconds
+        process.startWaiters.append(
+            ManagedProcess.StartWaiter(
+                after: before, deadline: deadline, continuation: continuation))
+    }
+
+    /// Says that a process does not answer any more: it is ended, and its policy decides on.
+    func probeFailed(_ name: String, incarnation: UInt32, probe: String) {
+        guard let process = processes[name], process.child?.incarnation == incarnation else {
+            return
+        }
+        handle(.probeFailed(probe, grace: process.specification.grace), for: name)
+    }
+
     func expectExit(_ name: String) throws(SupervisionError) {
-        let process = try known(name, "expect the end of")
-        if case .restarting = process.phase { process.phase = .ended }
-        process.expectsExit = true
+        _ = try known(name, "expect the end of")
+        handle(.expectExit, for: name)
+    }
+
+    /// FNV-1a: the same name has the same chances in every run of the same token.
+    private func seed(of name: String) -> UInt64 {
+        (token + name).utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0100_0000_01B3 }
+    }
+
+    func status(of process: ManagedProcess) -> ProcessStatus {
+        let life = life(of: process)
+        let stage: ProcessStatus.Phase =
+            switch life.phase {
+            case .ended: .ended
+            case .waiting, .halted, .starting: .restarting
+            case .running: life.ending == nil ? .running : .stopping
+            case .leaderless, .draining: .stopping
+            }
+        return ProcessStatus(
+            name: process.name, incarnation: life.incarnation, phase: stage,
+            process: process.child?.process, startedAt: process.child?.startedAt,
+            isPaused: process.pausedBy != nil, lastExit: process.lastExit)
     }
 
     func signal(_ name: String, _ number: Int32, fault: String) throws(SupervisionError) {
@@ -97,27 +155,7 @@ extension SupervisorCore {
 
     /// Asks a process to end, and kills it when its grace is over.
     func beginStop(_ process: ManagedProcess, grace: Duration?) {
-        let grace = grace ?? process.specification.grace
-        let killAt = monotonicNow() + grace.nanoseconds
-        process.isHeld = true
-        switch process.phase {
-        case .ended, .draining: return
-        case .restarting: process.phase = .ended
-        case .leaderless(let child, let cause, let until):
-            process.phase = .leaderless(child, cause, until: min(until, killAt))
-        case .running(let child):
-            if let stop = process.stop {
-                process.stop?.killAt = min(stop.killAt, killAt)
-                return
-            }
-            process.stop = ManagedProcess.Stop(killAt: killAt, hadGrace: grace > .zero)
-            guard grace > .zero else { return }
-            // A stopped process acts on no request, so it is continued; only then, for otherwise it
-            // would go on with its work until the request reaches it.
-            kill(-child.process, SIGTERM)
-            kill(-child.process, SIGCONT)
-            process.pausedBy = nil
-        }
+        handle(.stop(grace: grace ?? process.specification.grace), for: process.name)
     }
 
     /// Stops a process; `continuation` hears of its end, or of none.
@@ -170,7 +208,7 @@ extension SupervisorCore {
             shutdown?.deadline = min(current.deadline, deadline)
             shutdown?.waiting.append(continuation)
         } else {
-            let names = processes.values.filter { !$0.hasEnded }.map(\.name)
+            let names = processes.values.filter { life(of: $0).phase != .ended }.map(\.name)
             shutdown = Shutdown(deadline: deadline, waiting: [continuation], names: names)
         }
         for process in processes.values { beginStop(process, grace: grace) }
@@ -178,7 +216,7 @@ extension SupervisorCore {
 
     func finishShutdownIfDue(now: UInt64) {
         guard let shutdown, shutdown.result == nil else { return }
-        if shutdown.deadline <= now || processes.values.allSatisfy(\.hasEnded) {
+        if shutdown.deadline <= now || population.allEnded {
             finishShutdown(limit: .seconds(3))
         }
     }
@@ -193,7 +231,7 @@ extension SupervisorCore {
         }
         console?.flush(limit: .seconds(1))
         let exits = shutdown.names.sorted().compactMap { name in
-            processes[name].flatMap { $0.hasEnded ? $0.lastExit : nil }
+            processes[name].flatMap { $0.child == nil ? $0.lastExit : nil }
         }
         OwnChildren.count(-1)
         let report = StopReport(

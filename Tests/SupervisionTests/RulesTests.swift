@@ -64,22 +64,14 @@ struct RulesTests {
         #expect(report.description == "camera (process 41, incarnation 2) \(expected)")
     }
 
-    @Test("Restarts wait twice as long each time, up to the cap, and end at the limit")
+    @Test("A policy says which ends are followed by a restart")
     func restarts() {
-        let policy = RestartPolicy(
-            .onFailure, backoff: .milliseconds(100), backoffMax: .milliseconds(300), maxRestarts: 4)
-        let failed = ExitCause.exited(code: 1)
-        let decisions = (0...4).map { policy.decision(after: failed, recent: $0) }
-        #expect(
-            decisions == [
-                .restart(after: .milliseconds(100)), .restart(after: .milliseconds(200)),
-                .restart(after: .milliseconds(300)), .restart(after: .milliseconds(300)), .giveUp,
-            ])
-        #expect(policy.decision(after: .exited(code: 0), recent: 0) == .none)
-        #expect(RestartPolicy.never.decision(after: failed, recent: 0) == .none)
-        #expect(
-            RestartPolicy(.always).decision(after: .exited(code: 0), recent: 0)
-                == .restart(after: .milliseconds(100)))
+        let (good, bad) = (ExitCause.exited(code: 0), ExitCause.exited(code: 1))
+        #expect(RestartPolicy(.onFailure).wants(after: bad))
+        #expect(!RestartPolicy(.onFailure).wants(after: good))
+        #expect(RestartPolicy(.onFailure).wants(after: good, probeFailed: true))
+        #expect(!RestartPolicy.never.wants(after: bad, probeFailed: true))
+        #expect(RestartPolicy(.always).wants(after: good))
     }
 
     @Test("Lines are shown whole, however the bytes arrive, and the last one without its end too")

@@ -114,6 +114,99 @@ struct TeardownTests {
         #expect(await supervisor.statuses().map(\.phase) == [.ended])
     }
 
+    @Test("Levels end one after the other, and all within the grace however many ignore it")
+    func order() async throws {
+        let directory = try TemporaryDirectory()
+        let supervisor = try ProcessSupervisor(token: uniqueToken())
+        let events = supervisor.events()
+        let stubborn = (1...3).map { "stubborn-\($0)" }
+        for name in ["last", "middle", "first"] + stubborn {
+            let trap = stubborn.contains(name) ? "trap '' TERM; " : "trap 'exit 0' TERM; "
+            try await supervisor.spawn(name) { _ in
+                shell(
+                    trap + "echo up; while :; do sleep 0.01; done", in: directory,
+                    log: "\(name).log", grace: .seconds(1))
+            }
+        }
+        for name in ["last", "middle", "first"] + stubborn {
+            #expect(try await eventually { directory.text(of: "\(name).log").contains("up") })
+        }
+        let reports = await supervisor.stop(
+            inOrder: [["first"], ["middle", "never-started"] + stubborn, ["last"]],
+            grace: .milliseconds(400))
+        #expect(reports.count == 6)
+        #expect(reports.count { $0.wasKilledAfterGrace } == 3)
+        #expect(await supervisor.stopAll(grace: .zero).isComplete)
+        var ends: [String] = []
+        for await event in events {
+            guard case .exited(let report) = event else { continue }
+            if !stubborn.contains(report.name) { ends.append(report.name) }
+            if ends.count == 3 { break }
+        }
+        #expect(ends == ["first", "middle", "last"])
+    }
+
+    @Test("A restart ends what runs and starts the next; many at once start one")
+    func restart() async throws {
+        let directory = try TemporaryDirectory()
+        let supervisor = try ProcessSupervisor(token: uniqueToken())
+        try await supervisor.spawn("child") { _ in shell("exec sleep 1000", in: directory) }
+        try await withThrowingTaskGroup(of: UInt32.self) { group in
+            for _ in 0..<8 {
+                group.addTask { try await supervisor.restart("child").incarnation }
+            }
+            for try await incarnation in group { #expect(incarnation >= 2) }
+        }
+        let status = try #require(await supervisor.statuses().first)
+        #expect(status.lastExit?.attribution == .us)
+        #expect(living(supervisor.token).map(\.process) == [status.process])
+        #expect(await supervisor.stopAll(grace: .seconds(5)).isComplete)
+        await #expect(throws: SupervisionError.self) { try await supervisor.restart("child") }
+    }
+
+    @Test("One for all: the others end with the one that crashed, and all come back")
+    func group() async throws {
+        let directory = try TemporaryDirectory()
+        let supervisor = try ProcessSupervisor(token: uniqueToken())
+        await supervisor.group(
+            GroupRule(name: "pair", strategy: .oneForAll, members: ["a", "b"]))
+        for name in ["a", "b", "c"] {
+            try await supervisor.spawn(name) { _ in
+                shell(
+                    "exec sleep 1000", in: directory, log: "\(name).log",
+                    restart: RestartPolicy(.onFailure, backoff: .zero))
+            }
+        }
+        try await supervisor.kill("a", fault: "kill-1")
+        let isBack = try await eventually {
+            let statuses = await supervisor.statuses()
+            return statuses.map(\.incarnation) == [2, 2, 1]
+                && statuses.allSatisfy { $0.phase == .running }
+        }
+        #expect(isBack)
+        let exits = await supervisor.statuses().map { $0.lastExit?.attribution }
+        #expect(exits == [.fault("kill-1"), .us, nil])
+        #expect(await supervisor.stopAll(grace: .seconds(5)).isComplete)
+    }
+
+    @Test("A failed probe ends a process, is named in its end, and its policy brings it back")
+    func failedProbe() async throws {
+        let directory = try TemporaryDirectory()
+        let supervisor = try ProcessSupervisor(token: uniqueToken())
+        try await supervisor.spawn("child") { _ in
+            shell(
+                "exec sleep 1000", in: directory,
+                restart: RestartPolicy(.onFailure, backoff: .zero))
+        }
+        supervisor.probeFailed("child", incarnation: 7, probe: "of another")
+        supervisor.probeFailed("child", incarnation: 1, probe: "ping")
+        supervisor.probeFailed("child", incarnation: 1, probe: "late")
+        #expect(try await eventually { await supervisor.statuses().first?.incarnation == 2 })
+        let status = await supervisor.statuses().first
+        #expect(status?.lastExit?.attribution == .probe("ping"))
+        #expect(await supervisor.stopAll(grace: .seconds(5)).isComplete)
+    }
+
     @Test("Nothing starts once everything is being stopped")
     func closed() async throws {
         let directory = try TemporaryDirectory()
@@ -152,7 +245,7 @@ struct TeardownTests {
         for _ in 0..<200 {
             let name = names[random(3)]
             // Most commands are refused in most states; that is their right.
-            switch random(7) {
+            switch random(8) {
             case 0, 1:
                 _ = try? await supervisor.spawn(name) { _ in
                     shell(
@@ -163,6 +256,7 @@ struct TeardownTests {
             case 3: _ = try? await supervisor.stop(name, grace: .milliseconds(20))
             case 4: _ = try? await supervisor.respawn(name)
             case 5: try? await supervisor.pause(name, fault: "pause")
+            case 6: _ = try? await supervisor.restart(name, grace: .milliseconds(20))
             default: try? await supervisor.expectExit(name)
             }
         }
