@@ -102,6 +102,12 @@ struct SeedTargets {
             metric: Metric(
                 "success: point cloud, 100 MB", "the same; the seed's definition of success"),
             source: clouds, unit: "ms", factor: 0.001, target: .atMost(50)),
+        Derived(
+            metric: Metric(
+                "seed: reconnect",
+                "the longest time until an agent hears a branch proxy again that was restarted; the "
+                    + "target is the seed's"),
+            source: "reconnect: branch proxy, worst", unit: "ms", factor: 1, target: .atMost(100)),
     ]
 
     /// Adds the derived rows behind the seed's own, or at the front where there are none.

@@ -148,9 +148,13 @@ extension Mesh {
             directory = topology.directory
         case nil: break
         }
+        // What other parts are found by is known by now: agents start after them.
+        func resolved(_ text: String) -> String {
+            RunReference.resolved(text) { book.value(of: $0) }
+        }
         return ProcessSpecification(
-            executable: executable, arguments: arguments, environment: environment,
-            workingDirectory: directory,
+            executable: resolved(executable), arguments: arguments.map(resolved),
+            environment: environment.mapValues(resolved), workingDirectory: directory,
             logPath: place.directory.processLogPath(name: agent.name),
             showsOnConsole: context.options.showsOutput, restart: agent.restart.supervision)
     }

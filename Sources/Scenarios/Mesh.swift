@@ -265,6 +265,19 @@ package final class MeshBook: Sendable {
         server.flatMap { name in withLock { $0.urls[name] } }.map(Value.string) ?? .null
     }
 
+    /// What a reference of a topology stands for; `nil` before the part is up.
+    func value(of reference: RunReference) -> String? {
+        withLock { book in
+            switch reference {
+            case .port(let server):
+                book.urls[server]?.split(separator: ":").last.map(String.init)
+            case .url(let server): book.urls[server]
+            case .branch(let branch): book.endpoints[branch]?["router"]
+            case .topicProxy(let proxy, let socket): book.endpoints[proxy]?[socket]
+            }
+        }
+    }
+
     func transport(of agent: String) -> Transport {
         withLock { $0.agents[agent]?.transport } ?? .zmq
     }

@@ -19,8 +19,7 @@ public actor MeshSession {
     public init(_ topology: Topology, guardian: Guardian, options: RunOptions) throws {
         context = try RunContext(
             name: topology.name, seed: options.seed ?? 1, guardian: guardian, options: options)
-        try context.write(
-            String(decoding: topology.source.bytes, as: UTF8.self), to: "topology.yaml")
+        try context.write(topology)
         mesh = try Mesh(topology, at: MeshPlace(of: context), context: context)
     }
 

@@ -55,11 +55,9 @@ public actor Rehearsal {
         context = try RunContext(
             name: loaded.scenario.name, seed: options.seed ?? loaded.scenario.seed,
             guardian: guardian, options: options)
-        for (name, source) in [
-            ("scenario.yaml", loaded.source), ("topology.yaml", topology.source),
-        ] {
-            try context.write(String(decoding: source.bytes, as: UTF8.self), to: name)
-        }
+        try context.write(
+            String(decoding: loaded.source.bytes, as: UTF8.self), to: "scenario.yaml")
+        try context.write(topology)
         try context.write("\(context.seed)\n", to: "seed")
     }
 

@@ -3,7 +3,9 @@ internal import JSON
 package import Recording
 package import Supervision
 internal import Synchronization
+internal import Topologies
 package import Wire
+internal import YAML
 
 /// What a user may choose about a run, beside the scenario itself.
 public struct RunOptions: Sendable {
@@ -124,6 +126,13 @@ package struct RunContext: Sendable {
     /// Writes a file of the run's directory.
     func write(_ text: String, to name: String) throws {
         try Data(text.utf8).write(to: URL(filePath: "\(directory.path)/\(name)"))
+    }
+
+    /// Writes the topology as its file has it, and what results of it where that is another text.
+    func write(_ topology: Topology) throws {
+        let text = String(decoding: topology.source.bytes, as: UTF8.self)
+        try write(text, to: "topology.yaml")
+        if topology.isAdjusted { try write(topology.rendered, to: "topology.rendered.yaml") }
     }
 
     /// Removes the sockets' folder; what cannot be removed shows in the certificate.

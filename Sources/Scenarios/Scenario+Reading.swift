@@ -19,20 +19,25 @@ extension Scenario {
     /// - Parameters:
     ///   - path: the scenario's file; the topology's path in it is relative to it
     ///   - machine: what the topology is checked against
+    ///   - adjustments: what both files get from outside; overrides are of the topology
     ///   - diagnostics: where reports go
     /// - Returns: both, or `nil` where anything was wrong
     public static func load(
-        path: String, machine: MachineFacts, reportingTo diagnostics: Diagnostics
+        path: String, machine: MachineFacts, adjusting adjustments: Adjustments = Adjustments(),
+        reportingTo diagnostics: Diagnostics
     ) -> Loaded? {
         let unnamed = path.split(separator: "/").last?.split(separator: ".").first ?? ""
         guard let source = Source.read(path, reportingTo: diagnostics),
-            let file = file(name: String(unnamed)).read(source, reportingTo: diagnostics)
+            let file = file(name: String(unnamed)).read(
+                source, adjusting: Adjustments(variables: adjustments.variables),
+                reportingTo: diagnostics)
         else { return nil }
         var scenario = file.scenario
         if !scenario.topologyPath.hasPrefix("/"), let slash = path.lastIndex(of: "/") {
             scenario.topologyPath = path[...slash] + scenario.topologyPath
         }
-        let outcome = Topology.load(path: scenario.topologyPath, facts: machine)
+        let outcome = Topology.load(
+            path: scenario.topologyPath, facts: machine, adjusting: adjustments)
         for diagnostic in outcome.diagnostics { diagnostics.report(diagnostic) }
         guard let topology = outcome.topology else { return nil }
         for reference in file.references {

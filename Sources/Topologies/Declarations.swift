@@ -86,6 +86,7 @@ struct Declarations {
         let sending: NATSSending
         let settings: Node?
         let environment: [String: String]
+        let environmentFiles: [Located<String>]
         let dependencies: [Located<String>]
         let restart: RestartPolicy
     }
@@ -263,6 +264,8 @@ extension Declarations {
                     "nats_send", .enumeration("choice", of: NATSSending.self), default: .atOnce),
                 settings: agent.optional("settings", .any),
                 environment: agent.optional("environment", .environment, default: [:]),
+                environmentFiles: agent.optional(
+                    "env_file", .listOrOne(of: .located(.nonemptyText), count: few), default: []),
                 dependencies: agent.optional(
                     "depends_on", .listOrOne(of: .located(.string)), default: []),
                 restart: agent.optional("restart", .restartPolicy, default: RestartPolicy()))

@@ -241,10 +241,12 @@ extension Resolver {
         of agent: Declarations.Agent, _ kind: AgentKind?, isFull: Bool
     ) -> [Transport: Launch] {
         var launches: [Transport: Launch] = [:]
+        let fromFiles = environment(from: agent.environmentFiles)
         for transport in Transport.allCases {
             let options = agent.perTransport[transport]
             if !isFull, options == nil, transport != agent.transport?.value ?? .zmq { continue }
-            let environment = agent.environment.merging(options?.environment ?? [:]) { $1 }
+            let environment = fromFiles.merging(agent.environment) { $1 }
+                .merging(options?.environment ?? [:]) { $1 }
             if let kind {
                 launches[transport] = Launch(
                     program: .builtIn(kind.executable), environment: environment)
@@ -254,5 +256,33 @@ extension Resolver {
             }
         }
         return launches
+    }
+
+    /// What files of variables say; the later one wins.
+    private func environment(from files: [Located<String>]) -> [String: String] {
+        var variables: [String: String] = [:]
+        for file in files {
+            let path = file.value.hasPrefix("/") ? file.value : "\(directory)/\(file.value)"
+            let found = Diagnostics()
+            for variable in EnvironmentFile.read(path, reportingTo: found) {
+                guard !variable.name.hasPrefix("SYNMESH_") else {
+                    found.error(
+                        "\(Diagnostic.quote(variable.name)) is reserved", at: variable.location,
+                        help: "synmesh sets the variables that start with SYNMESH_ itself")
+                    continue
+                }
+                variables[variable.name] = variable.value
+            }
+            for diagnostic in found.all {
+                // A file that cannot be read at all is a mistake of who names it.
+                guard diagnostic.location == nil else {
+                    diagnostics.report(diagnostic)
+                    continue
+                }
+                diagnostics.error(
+                    "\(Diagnostic.quote(file.value)): \(diagnostic.message)", at: file.location)
+            }
+        }
+        return variables
     }
 }

@@ -8,6 +8,9 @@ final class Resolver {
 
     let declarations: Declarations
     let source: Source
+    let root: Node
+    /// Whether the file alone would say something else.
+    let isAdjusted: Bool
     let directory: String
     let facts: MachineFacts
     let diagnostics: Diagnostics
@@ -27,11 +30,14 @@ final class Resolver {
     var prefixes: [String: (proxy: String, location: Location)] = [:]
 
     init(
-        _ declarations: Declarations, source: Source, directory: String, facts: MachineFacts,
-        diagnostics: Diagnostics
+        _ declarations: Declarations, source: Source, root: Node, isAdjusted: Bool,
+        directory: String,
+        facts: MachineFacts, diagnostics: Diagnostics
     ) {
         self.declarations = declarations
         self.source = source
+        self.root = root
+        self.isAdjusted = isAdjusted
         self.directory = directory
         self.facts = facts
         self.diagnostics = diagnostics
@@ -54,6 +60,7 @@ final class Resolver {
         checkEndpoints()
         let pools = resolvedPools()
         let agents = resolvedAgents()
+        checkRunReferences(in: root)
         checkDependencyCycles()
         checkForeignBorders(agents)
         checkForeignNeighbours(agents)
@@ -61,7 +68,9 @@ final class Resolver {
         let blindSpots = blindSpots(agents)
         checkPoolsAreUsed()
         return Topology(
-            name: name, source: source, directory: directory, servers: servers,
+            name: name, source: source, rendered: root.rendered, isAdjusted: isAdjusted,
+            directory: directory,
+            servers: servers,
             branches: branches, topicProxies: topicProxies, pools: pools, agents: agents,
             blindSpots: blindSpots)
     }

@@ -10,6 +10,10 @@ public struct Topology: Sendable {
     public let name: String
     /// The file that it was loaded from.
     public let source: Source
+    /// The file as a YAML document with references, aliases and overrides replaced.
+    public let rendered: String
+    /// Whether that says something else than the file does by itself.
+    public let isAdjusted: Bool
     /// The folder that relative paths in the file start from.
     public let directory: String
     /// The NATS servers to spawn.

@@ -6,19 +6,33 @@ extension Node {
 
     /// Reads the only document of a source.
     ///
+    /// References in its texts are replaced before their types are found: `${COUNT}` may be a number.
+    ///
     /// Reports what is wrong with it as YAML: syntax, duplicate keys, tags, aliases, nesting. The
     /// node is `nil` where nothing could be made of the text at all, and may be incomplete where
     /// errors were reported.
-    public static func parse(_ source: Source, reportingTo diagnostics: Diagnostics) -> Node? {
+    public static func parse(
+        _ source: Source, adjusting adjustments: Adjustments = Adjustments(),
+        reportingTo diagnostics: Diagnostics
+    ) -> Node? {
         guard TextCheck(source: source, diagnostics: diagnostics).passes() else { return nil }
-        return source.bytes.withUnsafeBufferPointer { bytes in
-            var composer = Composer(bytes, source: source, diagnostics: diagnostics)
+        var root = source.bytes.withUnsafeBufferPointer { bytes -> Node? in
+            var composer = Composer(
+                bytes, source: source, adjustments: adjustments, diagnostics: diagnostics)
             do throws(Composer.Abandoned) {
                 return try composer.document()
             } catch {
                 return nil
             }
         }
+        for override in adjustments.overrides {
+            // What is reported of one says nothing of the next.
+            guard let value = override.value(adjustments, reportingTo: diagnostics) else {
+                continue
+            }
+            root = root?.applying(override, value: value, reportingTo: diagnostics) ?? root
+        }
+        return root
     }
 }
 
@@ -36,6 +50,7 @@ private struct Composer: ~Copyable {
 
     private var parser: EventParser
     private let source: Source
+    private let references: References
     private let diagnostics: Diagnostics
     private var anchors: [String: Anchored] = [:]
     /// Anchors of the collections that are not complete yet.
@@ -44,9 +59,13 @@ private struct Composer: ~Copyable {
     /// The nodes of the document so far, aliases expanded.
     private var count = 0
 
-    init(_ bytes: UnsafeBufferPointer<UInt8>, source: Source, diagnostics: Diagnostics) {
+    init(
+        _ bytes: UnsafeBufferPointer<UInt8>, source: Source, adjustments: Adjustments,
+        diagnostics: Diagnostics
+    ) {
         parser = EventParser(bytes)
         self.source = source
+        references = References(adjustments: adjustments)
         self.diagnostics = diagnostics
     }
 
@@ -85,13 +104,16 @@ private struct Composer: ~Copyable {
         switch event.kind {
         case .alias(let name):
             return try aliased(name, at: location, depth: depth)
-        case .scalar(let text, let isPlain, let properties):
+        case .scalar(let written, let isPlain, let properties):
+            let text = expanded(written, at: location)
             // Nothing stands behind the key, so the key is what can be pointed at.
             if location.length == 0, let key { location = key }
             anchor = properties.anchor
-            let value = value(of: text, isPlain: isPlain, tag: properties.tag, at: location)
-            let content = value.map { Node.Content.scalar($0, text: text) } ?? .invalid
-            made = (Node(content: content, location: location, heading: heading), 0)
+            let content = text.flatMap { text in
+                value(of: text, isPlain: isPlain, tag: properties.tag, at: location)
+                    .map { Node.Content.scalar($0, text: text) }
+            }
+            made = (Node(content: content ?? .invalid, location: location, heading: heading), 0)
         case .sequenceStart(let properties):
             check(properties.tag, isFor: "seq", at: location)
             anchor = properties.anchor
@@ -219,6 +241,23 @@ private struct Composer: ~Copyable {
         return Abandoned()
     }
 
+    /// The text of a scalar with its references replaced, or `nil` after a report.
+    private func expanded(_ text: String, at location: Location) -> String? {
+        guard References.areIn(text) else { return text }
+        // Where the scalar stands there as it is, maybe in quotes, the reference itself is shown.
+        let quotes = location.length - text.unicodeScalars.count
+        return references.expanded(text) { mistake in
+            var place = location
+            if quotes == 0 || quotes == 2 {
+                place = Location(
+                    source: source, line: location.line,
+                    column: location.column + quotes / 2 + mistake.range.lowerBound,
+                    length: mistake.range.count)
+            }
+            diagnostics.error(mistake.message, at: place, help: mistake.help)
+        }
+    }
+
     private static let tagPrefix = "tag:yaml.org,2002:"
 
     /// The value of a scalar, or `nil` after a report.
@@ -276,7 +315,16 @@ private struct Composer: ~Copyable {
                 "a tab indents this line", at: place, help: "YAML indents with spaces only")
             return
         }
-        diagnostics.error("not YAML: " + error.phrase, at: place, help: error.help)
+        // Inside of braces and brackets, '{' and '}' are YAML's own.
+        let isReference =
+            place.column > 1
+            && line.unicodeScalars.dropFirst(place.column - 2).starts(
+                with: "${".unicodeScalars)
+        diagnostics.error(
+            "not YAML: " + error.phrase, at: place,
+            help: isReference
+                ? "between braces or brackets a reference stands in quotes, and is a text; or "
+                    + "write the value on a line of its own" : error.help)
     }
 
     /// Where an event stands; what goes on below its first line ends with that line.

@@ -59,8 +59,11 @@ public struct Reading<Value> {
     /// Reads the document in a source; `nil` after a report.
     ///
     /// There may be a value *and* errors, such as an unknown key: ask `diagnostics.hasErrors`.
-    public func read(_ source: Source, reportingTo diagnostics: Diagnostics) -> Value? {
-        Node.parse(source, reportingTo: diagnostics).flatMap {
+    public func read(
+        _ source: Source, adjusting adjustments: Adjustments = Adjustments(),
+        reportingTo diagnostics: Diagnostics
+    ) -> Value? {
+        Node.parse(source, adjusting: adjustments, reportingTo: diagnostics).flatMap {
             read($0, reportingTo: diagnostics)
         }
     }

@@ -5,17 +5,20 @@ import Topologies
 import YAML
 
 /// Reads a scenario, or prints what is wrong with it and ends with exit code 2.
-func loadScenario(_ path: String) throws -> Scenario.Loaded {
+func loadScenario(
+    _ path: String, adjusting adjustments: Adjustments
+) throws -> Scenario.Loaded {
     let diagnostics = Diagnostics()
-    let loaded = Scenario.load(path: path, machine: machineFacts(), reportingTo: diagnostics)
+    let loaded = Scenario.load(
+        path: path, machine: machineFacts(), adjusting: adjustments, reportingTo: diagnostics)
     if !diagnostics.rendered.isEmpty { printError(diagnostics.rendered.withoutLastBreak) }
     guard let loaded else { throw ExitStatus.badInput.code }
     return loaded
 }
 
 /// Reads a topology, or prints what is wrong with it and ends with exit code 2.
-func loadTopology(_ path: String) throws -> Topology {
-    let outcome = Topology.load(path: path, facts: machineFacts())
+func loadTopology(_ path: String, adjusting adjustments: Adjustments) throws -> Topology {
+    let outcome = Topology.load(path: path, facts: machineFacts(), adjusting: adjustments)
     if !outcome.rendered.isEmpty { printError(outcome.rendered.withoutLastBreak) }
     guard let topology = outcome.topology else { throw ExitStatus.badInput.code }
     return topology
@@ -43,7 +46,7 @@ func loadHistories(_ run: String) throws -> [History] {
 }
 
 extension String {
-    fileprivate var withoutLastBreak: Substring { hasSuffix("\n") ? dropLast() : self[...] }
+    var withoutLastBreak: Substring { hasSuffix("\n") ? dropLast() : self[...] }
 }
 
 func printError(_ text: Substring) { printError(String(text)) }

@@ -23,10 +23,12 @@ struct Run: AsyncParsableCommand {
     @Flag(help: "Print verdict.json alone to standard output.")
     var json = false
 
+    @OptionGroup var adjustments: AdjustmentArguments
+
     @OptionGroup var options: RunArguments
 
     func run() async throws {
-        let loaded = try loadScenario(scenario)
+        let loaded = try loadScenario(scenario, adjusting: adjustments.read())
         guard let guardian = Synmesh.guardian else { throw ExitStatus.defect.code }
         let rehearsal: Rehearsal
         let verdict: Verdict

@@ -14,10 +14,12 @@ struct Up: AsyncParsableCommand {
     @Flag(help: "Start the servers and proxies, and print where they are: the agents are yours.")
     var withoutAgents = false
 
+    @OptionGroup var adjustments: AdjustmentArguments
+
     @OptionGroup var options: RunArguments
 
     func run() async throws {
-        let topology = try loadTopology(topology)
+        let topology = try loadTopology(topology, adjusting: adjustments.read())
         guard let guardian = Synmesh.guardian else { throw ExitStatus.defect.code }
         var runOptions = options.runOptions
         runOptions.showsOutput = true
