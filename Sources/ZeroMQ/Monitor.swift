@@ -1,4 +1,5 @@
 internal import CZMQ
+internal import Synchronization
 
 /// Tells of the connections of one socket that come and end, by the numbers that `MultipartMessage`
 /// has them under.
@@ -13,6 +14,9 @@ public struct Monitor: ~Copyable {
         case disconnected(Int32)
     }
 
+    /// How many there have been in this process: each has a name of its own.
+    private static let count = Atomic<UInt64>(0)
+
     private var events: Socket
 
     /// Watches a socket of the same thread, which is watched by nobody else.
@@ -22,7 +26,10 @@ public struct Monitor: ~Copyable {
     ///   - context: The context that both belong to.
     /// - Throws: `ZeroMQError`.
     public init(of socket: borrowing Socket, in context: Context) throws(ZeroMQError) {
-        let endpoint = "inproc://monitor-\(UInt(bitPattern: socket.handle))"
+        // Not after the socket's address: a new socket may have that of one whose monitor libzmq has
+        // not let go of yet.
+        let number = Self.count.add(1, ordering: .relaxed).newValue
+        let endpoint = "inproc://monitor-\(number)"
         let handle = socket.handle
         try retrying(.configure("a monitor")) {
             zmq_socket_monitor(

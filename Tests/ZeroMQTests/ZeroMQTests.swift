@@ -151,4 +151,15 @@ private func boundRouter(in context: Context) throws -> Socket {
         try router.unbind(from: endpoint)
         #expect(throws: ZeroMQError.self) { try router.unbind(from: endpoint) }
     }
+
+    @Test("Monitors of sockets that come and go have names of their own")
+    func monitors() throws {
+        let context = try Context()
+        // A new socket soon has the address of one that was closed just before.
+        for _ in 0..<2_000 {
+            let socket = try Socket(.dealer, in: context)
+            var monitor = try Monitor(of: socket, in: context)
+            #expect(try monitor.next() == nil)
+        }
+    }
 }
