@@ -102,6 +102,7 @@ extension Runtime {
         members["connected"] = .bool(client.isConnected)
         members["failed"] = Value(outbox.failed)
         members["shadow"] = .bool(client.hasShadow)
+        members["acknowledges"] = .bool(!environment.speaksSeedWire)
         members["drained"] = .bool(isDrained)
         members["paused"] = .bool(pause != nil)
         return .object(members)

@@ -51,7 +51,10 @@ final class Runtime {
             settings: environment.settings
         ).texts("subscribe")
         let state = try Runtime.restored(environment)
-        let past = try state == nil ? Runtime.recalled(environment) : nil
+        // A state names what was too much for it.
+        let past =
+            try state == nil || state?["unacknowledged_recorded"] != nil
+            ? Runtime.recalled(environment) : nil
         context = try reaching("libzmq") { () throws(ZeroMQError) in try Context() }
         let context = context
         control = try reaching(environment.control) { () throws(ControlError) in
@@ -83,6 +86,7 @@ final class Runtime {
         } catch {
             throw AgentFailure(.unreachable, error.description)
         }
+        try leavePast()
     }
 
     private static func options(
@@ -141,19 +145,26 @@ final class Runtime {
     private static func recalled(
         _ environment: AgentEnvironment
     ) throws(AgentFailure) -> OwnHistory? {
-        let paths = OwnHistory.formerPaths(
-            of: environment.history, incarnation: environment.incarnation)
-        guard !paths.isEmpty else { return nil }
-        var history = OwnHistory(agent: environment.name)
-        for path in paths where access(path, R_OK) == 0 {
-            do throws(HistoryError) {
-                try history.read(path: path)
-            } catch {
-                throw AgentFailure(.failed, "could not read what was recorded before: \(error)")
-            }
+        do throws(HistoryError) {
+            let history = try OwnHistory.recalled(
+                of: environment.name, before: environment.history,
+                incarnation: environment.incarnation)
+            for note in history?.notes ?? [] { Output.log("history: \(note)") }
+            return history
+        } catch {
+            throw AgentFailure(.failed, "could not read what was recorded before: \(error)")
         }
-        for note in history.notes { Output.log("history: \(note)") }
-        return history
+    }
+
+    /// Leaves to the next incarnation what this one would have to read in its former histories.
+    private func leavePast() throws(AgentFailure) {
+        guard environment.incarnation > 1 else { return }
+        do throws(HistoryError) {
+            try KeptFile.write(
+                client.keptPast, beside: environment.history, before: environment.incarnation)
+        } catch {
+            throw AgentFailure(.failed, "could not write beside the history: \(error)")
+        }
     }
 
     /// What the former incarnation was asked to hear and had no time for.

@@ -38,6 +38,8 @@ struct DeliveryCheck {
     let faults: [FaultWindow]
     var report = DeliveryReport()
     var collector: FindingCollector
+    /// Of the class `at_least_once`, by receiver.
+    var kept: [String: KeptTally] = [:]
 
     init(index: DeliveryIndex, histories: [History], scope: DeliveryScope) {
         self.index = index
@@ -62,8 +64,7 @@ struct DeliveryCheck {
             }
             let sent = uniqueSent(entries.sent, of: key)
             report.counts.sent += sent.count { isInWindow($0.sent) }
-            let isKept =
-                sent.first.map { record(at: $0.place).delivery == .atLeastOnce } ?? false
+            let isKept = isKept(key, sent)
             if isKept { countKept(key, sent) }
             var legs: [String: Leg] = [:]
             switch key.flow.destination {
@@ -101,6 +102,7 @@ struct DeliveryCheck {
             }
         }
         checkPromises()
+        checkSilence()
         report.findings = collector.findings
         report.findingsOmitted = collector.omitted
         return report

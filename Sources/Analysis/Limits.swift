@@ -93,6 +93,15 @@ public struct Limits: Sendable, Hashable {
             broken.append(
                 "\(kept.wronglyAcknowledged) acknowledged by a receiver that has not recorded them")
         }
+        if kept.sentAtMostOnce > 0 {
+            broken.append(
+                "\(kept.sentAtMostOnce) sent at most once by a sender that was to send them at least "
+                    + "once")
+        }
+        if kept.neverAcknowledged > 0 {
+            broken.append(
+                "\(kept.neverAcknowledged) delivered to a receiver that acknowledges nothing")
+        }
         if kept.lost > 0 { broken.append("\(kept.lost) lost that were sent at least once") }
         return broken
     }

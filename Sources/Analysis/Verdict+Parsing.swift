@@ -145,7 +145,7 @@ extension DeliveryCounts {
         counts.acknowledged = fields.value["acknowledged"]?.integer.map { Int($0) }
         if let kept = try fields.object("at_least_once") {
             var read = KeptCounts()
-            for member in KeptCounts.members {
+            for member in KeptCounts.members where kept.value[member.name] != nil {
                 read[keyPath: member.path] = try kept.integer(member.name)
             }
             counts.atLeastOnce = read

@@ -55,6 +55,7 @@ public struct Bench: Sendable {
     /// What there is to measure, in the order in which it is.
     static let suites: [any Suite] = [
         SeedSuite(), BranchProxySuite(), TopicProxySuite(), AgentsSuite(), BatchingSuite(),
+        DeliverySuite(),
         ZeroCopySuite(), ReconnectSuite(), PoolSuite(), IdleAgentSuite(), NATSSuite(),
         CloudSuite(), SharedMemorySuite(), RecordingSuite(), SeedPythonSuite(), MemoryFlatSuite(),
     ]

@@ -34,6 +34,8 @@ final class Bench {
     /// What the program's incarnations left behind.
     private(set) var escaped: [String] = []
     private let control = ControlListener()
+    /// Whether the program's next life is to send at least once.
+    private let isKeeping = Flag()
 
     init(
         _ options: Conformance.Options, transport: Transport, in context: RunContext
@@ -133,15 +135,24 @@ final class Bench {
     private func specification() -> @Sendable (UInt32) -> ProcessSpecification {
         let (agent, topology, book, place) = (agent, mesh.topology, mesh.book, mesh.place)
         let (context, control, kind) = (context, mesh.control.endpoint, kind)
+        let isKeeping = isKeeping
         return { incarnation in
             var specification = Mesh.specification(
                 of: agent, in: topology, incarnation: incarnation, book: book, place: place,
                 context: context, control: control)
+            if isKeeping.isSet {
+                specification.environment["SYNMESH_DELIVERY"] = DeliveryClass.atLeastOnce.rawValue
+                specification.environment["SYNMESH_ACKNOWLEDGING"] =
+                    Value.array([.string(Bench.checker)]).canonical
+            }
             if let kind { specification.environment["SYNMESH_KIND"] = kind }
             specification.restart = RestartPolicy(.never)
             return specification
         }
     }
+
+    /// Has the program's next lives send at least once.
+    func keep() { isKeeping.set() }
 
     /// Starts the program with another environment, as a process of its own, and waits for its end.
     ///
@@ -234,6 +245,15 @@ final class Bench {
         await mesh.stop()
         line.close()
     }
+}
+
+/// Something that is set once, by one thread for others.
+private final class Flag: Sendable {
+    private let value = Mutex(false)
+
+    var isSet: Bool { value.withLock { $0 } }
+
+    func set() { value.withLock { $0 = true } }
 }
 
 /// Keeps what comes on the control socket and is no message of the contract.

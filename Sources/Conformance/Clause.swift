@@ -38,6 +38,9 @@ public enum Clause: String, CaseIterable, Sendable {
     case pools = "10.1"
     case stalePools = "10.2"
     case history = "11.1"
+    case acknowledging = "12.1"
+    case keptHoles = "12.2"
+    case keeping = "12.3"
 
     /// What the clause says, in a few words.
     public var title: String {
@@ -80,6 +83,9 @@ public enum Clause: String, CaseIterable, Sendable {
         case .pools: "reads what lies in shared memory"
         case .stalePools: "uses nothing of a slot that is not what was sent"
         case .history: "its history has what it sent and was delivered"
+        case .acknowledging: "acknowledges what it has recorded"
+        case .keptHoles: "a notice makes no hole in what is sent at least once"
+        case .keeping: "sends again until it is acknowledged, also after a crash"
         }
     }
 }

@@ -23,6 +23,7 @@ extension Examination {
                 wrong.isEmpty,
                 "these members are missing or of the wrong kind: "
                     + wrong.joined(separator: ", "))
+            self.acknowledges = status["acknowledges"]?.bool == true
             let topics = status["subscriptions"]?.array?.compactMap(\.string) ?? []
             try require(
                 topics.contains(Bench.inbound),

@@ -31,6 +31,8 @@ final class Examination {
     /// Whether the program answers pings at all: most of what it does is only seen by that.
     private var answers = false
     var sendsLoads = false
+    /// Whether it says that it keeps the class `at_least_once`.
+    var acknowledges = false
     private var isReady = false
     /// During which clause the program ended though nobody asked it to.
     private var endedDuring: Clause?
@@ -59,6 +61,7 @@ final class Examination {
         await checkMove()
         await checkEnd()
         await checkRecords()
+        await checkDelivery()
         entries.sort { $0.clause.position < $1.clause.position }
     }
 
@@ -124,6 +127,13 @@ final class Examination {
                     : answers ? nil : "the program does not answer pings")
         case .zeroMQ: isOnZeroMQ ? missing(.ready) : "there is nothing like it on NATS"
         case .loads: missing(.answers) ?? (sendsLoads ? nil : "the program sends no load")
+        }
+    }
+
+    /// Whether every clause that was looked at is kept.
+    var isSound: Bool {
+        entries.allSatisfy { entry in
+            if case .broken = entry.outcome { false } else { true }
         }
     }
 

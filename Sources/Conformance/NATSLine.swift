@@ -56,7 +56,11 @@ final class NATSLine: Line {
         } catch {
             envelope = .failure(error)
         }
-        if case .success(let envelope) = envelope, envelope.kind != .content { return }
+        if case .success(let envelope) = envelope, envelope.kind != .content,
+            envelope.kind != .acknowledgement
+        {
+            return
+        }
         log.withLock { log in
             log.append(
                 Seen(

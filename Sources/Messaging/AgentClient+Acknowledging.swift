@@ -32,6 +32,15 @@ extension AgentClient {
         return .atLeastOnce
     }
 
+    /// Says once of each agent that does not acknowledge that it is sent to at most once.
+    func tellClass(of destination: Address) throws(MessagingError) {
+        guard options.delivery == .atLeastOnce, case .agent(let receiver) = destination,
+            deliveryClass(to: destination) == .atMostOnce
+        else { return }
+        try annotate(
+            .note("sends at most once to '\(receiver)', which acknowledges nothing", at: clock.now))
+    }
+
     /// Whether one more envelope of the class may be kept; true where the agent sends none.
     public var hasOutboxRoom: Bool { unacknowledged.hasRoom(for: 0) }
 
@@ -41,44 +50,6 @@ extension AgentClient {
     ) throws(MessagingError) {
         items = try waitInbound(until: clock.now + time.nanoseconds, also: items)
         try pump()
-    }
-
-    // MARK: Restoring
-
-    /// Takes over what a former incarnation handed over, or what it recorded.
-    func restoreKept(_ state: Value?, _ history: OwnHistory?) throws(MessagingError) {
-        let now = clock.now
-        if let state {
-            for value in state["unacknowledged"]?.array ?? [] {
-                guard let header = value["header"]?.string.flatMap(Base64.decode),
-                    let content = value["content"]?.string.flatMap(Base64.decode),
-                    let envelope = try? Envelope(header: header, content: content)
-                else {
-                    throw MessagingError(
-                        .restore, .malformedState("an unacknowledged envelope cannot be read"))
-                }
-                unacknowledged.add(envelope, at: now)
-            }
-        } else if let history {
-            receiver.restore(history.marks)
-            for envelope in history.unacknowledged { unacknowledged.add(envelope, at: now) }
-        }
-        for (key, next) in receiver.keptMarks { recorded[key] = next - 1 }
-        // Both sides of a crash want to know where the other is.
-        for key in recorded.keys { owe(key, at: now) }
-    }
-
-    /// As `state` hands it over.
-    var keptState: [Value] {
-        var size = 0
-        return unacknowledged.all.compactMap { envelope in
-            size += envelope.contentSize
-            guard size <= receiver.limits.handoverBytes else { return nil }
-            return [
-                "header": .string(Base64.encode(envelope.header)),
-                "content": .string(Base64.encode(envelope.content)),
-            ]
-        }
     }
 
     // MARK: Sending
@@ -103,49 +74,121 @@ extension AgentClient {
         }
     }
 
-    /// Keeps an envelope that is on record as sent, and sends it where that is possible now.
+    /// Keeps an envelope that is on record as sent, and sends it where that is possible now, or when
+    /// others have come to leave with it.
     ///
     /// - Throws: `MessagingError` where it can never be sent: it is on record as dropped.
-    func keep(_ envelope: Envelope) throws(MessagingError) {
+    func keep(_ envelope: Envelope, _ outflow: Outflow) throws(MessagingError) {
         if unacknowledged.isEmpty { knownReconnections = transport.reconnections }
         unacknowledged.add(envelope, at: envelope.sent)
-        try sendKept(
-            Unacknowledged.Key(
-                destination: envelope.destination.name, incarnation: envelope.incarnation))
+        guard let limits = batchLimits, outflow.takesBatches else {
+            return try sendKept(
+                Unacknowledged.Key(
+                    destination: envelope.destination.name, incarnation: envelope.incarnation))
+        }
+        if outflow.keptCount == 0 {
+            outflow.keptBytes = 0
+            outflow.deadline = envelope.sent + limits.latency
+            filling.append(outflow)
+            nextFlush = min(nextFlush, outflow.deadline)
+        }
+        outflow.keptCount += 1
+        outflow.keptBytes += Batch.Draft.byteCount(of: envelope)
+        if outflow.keptCount >= limits.messages || outflow.keptBytes >= limits.bytes {
+            try flush(outflow, blaming: envelope.identity)
+        }
+        if envelope.sent >= nextFlush { try flushDue() }
     }
 
     /// Sends what may go to one destination, as far as there is room.
-    private func sendKept(_ key: Unacknowledged.Key) throws(MessagingError) {
-        while let (envelope, isFirst) = unacknowledged.next(key) {
-            do throws(MessagingError) {
-                guard try transmitKept(envelope, isFirst: isFirst) else { return }
-            } catch {
-                if error.isFatal { throw error }
-                unacknowledged.discard(key)
-                counts.dropped += 1
-                try annotate(
-                    .dropped(
-                        envelope.identity, reason: error.reason.description, by: name,
-                        at: clock.now))
-                throw error
+    func sendKept(_ key: Unacknowledged.Key) throws(MessagingError) {
+        if let limits = batchLimits, options.batching?.singles.contains(key.destination) == false {
+            let bytes = min(limits.bytes, transport.batchBytesMax)
+            while let run = unacknowledged.run(key, messages: limits.messages, bytes: bytes) {
+                guard run.envelopes.count > 1 else {
+                    guard try sendKeptNext(key) else { return }
+                    continue
+                }
+                guard try sendKept(run.envelopes, isFirst: run.isFirst, key) else { return }
             }
-            if !isFirst { counts.resent += 1 }
-            unacknowledged.sent(key, at: clock.now)
+        } else {
+            while try sendKeptNext(key) {}
         }
+    }
+
+    /// Sends several that follow each other as one message; false where there is no room.
+    private func sendKept(
+        _ envelopes: [Envelope], isFirst: Bool, _ key: Unacknowledged.Key
+    ) throws(MessagingError) -> Bool {
+        do throws(MessagingError) {
+            for message in together(envelopes, isFirst: isFirst) {
+                // What has no room is as good as lost, for a planted fault.
+                guard try transport.send(message) || hasDefects && isFirst else { return false }
+            }
+        } catch {
+            if error.isFatal { throw error }
+            // One by one it is known which of them it was.
+            for _ in envelopes { guard try sendKeptNext(key) else { return false } }
+            return true
+        }
+        if !isFirst { counts.resent += UInt64(envelopes.count) }
+        unacknowledged.sent(key, count: envelopes.count, at: clock.now)
+        return true
+    }
+
+    /// As few messages as can hold them: one, where no planted fault has made holes.
+    private func together(_ envelopes: [Envelope], isFirst: Bool) -> [Envelope] {
+        let copies = hasDefects ? envelopes.flatMap { defective($0, isFirst: isFirst) } : envelopes
+        var messages: [Envelope] = []
+        var draft = Batch.Draft()
+        for copy in copies {
+            if !draft.isContinued(by: copy), let whole = draft.take() { messages.append(whole) }
+            draft.append(copy)
+        }
+        if let last = draft.take() { messages.append(last) }
+        return messages
+    }
+
+    /// Sends the next of those that may go to one destination; false where there is none, or no room.
+    private func sendKeptNext(_ key: Unacknowledged.Key) throws(MessagingError) -> Bool {
+        guard let (envelope, isFirst) = unacknowledged.next(key) else { return false }
+        do throws(MessagingError) {
+            guard try transmitKept(envelope, isFirst: isFirst) else { return false }
+        } catch {
+            if error.isFatal { throw error }
+            unacknowledged.discard(key)
+            counts.dropped += 1
+            try annotate(
+                .dropped(
+                    envelope.identity, reason: error.reason.description, by: name,
+                    at: clock.now))
+            throw error
+        }
+        if !isFirst { counts.resent += 1 }
+        unacknowledged.sent(key, at: clock.now)
+        return true
     }
 
     /// Sends one of the kept envelopes; false where there is no room.
     private func transmitKept(
         _ envelope: Envelope, isFirst: Bool
     ) throws(MessagingError) -> Bool {
-        guard let defects = primaryDefects.defects else { return try transport.send(envelope) }
-        if let every = defects.loseCopies, envelope.sequence.isMultiple(of: UInt64(every)) {
-            return true
+        guard hasDefects else { return try transport.send(envelope) }
+        for copy in defective(envelope, isFirst: isFirst) {
+            // What has no room is as good as lost, for a planted fault.
+            guard try transport.send(copy) || isFirst else { return false }
         }
-        guard isFirst else { return try transport.send(envelope) }
-        // What has no room is as good as lost, for a planted fault.
-        for copy in primaryDefects.apply(envelope, at: clock.now) { _ = try transport.send(copy) }
         return true
+    }
+
+    /// What a planted fault makes of one of the kept envelopes.
+    private func defective(_ envelope: Envelope, isFirst: Bool) -> [Envelope] {
+        if let every = primaryDefects.defects?.loseCopies,
+            envelope.sequence.isMultiple(of: UInt64(every))
+        {
+            return []
+        }
+        return isFirst ? primaryDefects.apply(envelope, at: clock.now) : [envelope]
     }
 
     // MARK: Both
@@ -175,7 +218,7 @@ extension AgentClient {
                         by: name, at: now))
             }
         }
-        for key in unacknowledged.open {
+        for key in openKept {
             do throws(MessagingError) {
                 try sendKept(key)
             } catch {
@@ -185,11 +228,21 @@ extension AgentClient {
         }
     }
 
+    /// The streams of which something is to be sent, apart from what waits to leave with others.
+    private var openKept: [Unacknowledged.Key] {
+        let open = unacknowledged.open
+        guard !filling.isEmpty else { return open }
+        return open.filter { key in
+            key.incarnation != incarnation || unacknowledged.isRepeating(key)
+                || outflows[.agent(key.destination)]?.keptCount ?? 0 == 0
+        }
+    }
+
     /// When `tendKept` next has something to do.
     var keptDeadline: UInt64? {
         guard !unacknowledged.isEmpty || !owed.isEmpty else { return nil }
         var deadlines = [owedSince.map { $0 + Self.acknowledgedWithin }, unacknowledged.deadline]
-        if !unacknowledged.open.isEmpty { deadlines.append(clock.now + Self.lookAgain) }
+        if !openKept.isEmpty { deadlines.append(clock.now + Self.lookAgain) }
         return deadlines.compactMap(\.self).min()
     }
 

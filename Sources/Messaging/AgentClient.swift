@@ -129,7 +129,8 @@ public final class AgentClient {
     ///   - transport: The way into the mesh, attached already.
     ///   - recorder: What is told of every envelope; nil for none.
     ///   - state: What `state` of the former incarnation said, after a drained restart.
-    ///   - history: What the former incarnations recorded, after a crash; not heeded beside a state.
+    ///   - history: What the former incarnations recorded: after a crash all of it counts, beside a
+    ///     state only what that names.
     ///   - limits: What the receiver's rule is bounded by.
     ///   - options: What else is bounded.
     /// - Throws: `MessagingError` where the name is not legal or the state malformed.
@@ -162,7 +163,7 @@ public final class AgentClient {
         if let state {
             let topics = state["subscriptions"]?.array?.compactMap(\.string) ?? []
             let outcomes = try receiver.restore(state, topics: topics, at: clock.now)
-            try restoreKept(state, nil)
+            try restoreKept(state, history)
             try apply(outcomes)
         } else {
             try restoreKept(nil, history)
@@ -175,7 +176,7 @@ public final class AgentClient {
     public var state: Value {
         var members = receiver.state.object ?? [:]
         members["subscriptions"] = .array(subscriptions.sorted().map(Value.string))
-        if !unacknowledged.isEmpty { members["unacknowledged"] = .array(keptState) }
+        members.merge(keptState) { _, kept in kept }
         return .object(members)
     }
 
@@ -266,7 +267,7 @@ public final class AgentClient {
         if isDual { duplicate(envelope) }
         sentCount += 1
         if delivery == .atLeastOnce {
-            try keep(envelope)
+            try keep(envelope, outflow)
             return envelope.identity
         }
         if !untoldGaps.isEmpty { try tellGaps(to: destination) }

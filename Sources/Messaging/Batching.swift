@@ -71,6 +71,10 @@ final class Outflow {
     var draft = Batch.Draft()
     /// The most bytes of the draft.
     var bytesMax = 0
+    /// How many of the class `at_least_once` wait to leave together, which are kept elsewhere, and
+    /// their bytes.
+    var keptCount = 0
+    var keptBytes = 0
     /// When the draft is to leave.
     var deadline: UInt64 = .max
 
@@ -111,6 +115,7 @@ extension AgentClient {
             case .agent(let name): options.batching?.singles.contains(name) == false
             case .topic: options.batching?.areTopicsSingle == false
             }
+        try tellClass(of: destination)
         let outflow = Outflow(
             Flow(source: name, destination: destination), takesBatches: takesBatches)
         outflow.type = type
@@ -164,6 +169,7 @@ extension AgentClient {
     func flush(
         _ outflow: Outflow, patience: Duration? = nil, blaming last: Identity? = nil
     ) throws(MessagingError) {
+        if outflow.keptCount > 0 { return try flushKept(outflow, blaming: last) }
         let count = outflow.draft.count
         guard let batch = outflow.draft.take() else { return }
         filling.removeAll { $0 === outflow }
@@ -175,6 +181,22 @@ extension AgentClient {
             if case .noRoom = error.reason { isBatchStuck = true }
             unsentInBatches += UInt64(last == nil ? count : count - 1)
             // Each of them is on record.
+            if last != nil || error.isFatal { throw error }
+        }
+    }
+
+    /// The same of what is kept: where there is no room, it is tried again.
+    private func flushKept(_ outflow: Outflow, blaming last: Identity?) throws(MessagingError) {
+        outflow.keptCount = 0
+        filling.removeAll { $0 === outflow }
+        nextFlush = filling.lazy.map(\.deadline).min() ?? .max
+        do throws(MessagingError) {
+            try sendKept(
+                Unacknowledged.Key(
+                    destination: outflow.flow.destination.name, incarnation: incarnation))
+        } catch {
+            if last == nil { unsentInBatches += 1 }
+            // It is on record.
             if last != nil || error.isFatal { throw error }
         }
     }
@@ -202,8 +224,9 @@ extension AgentClient {
         _ envelopes: [Envelope], _ transport: String, isCredited: Bool
     ) throws(MessagingError) {
         guard let first = envelopes.first else { return }
-        if case .agent = first.destination,
-            receiver.accept(inOrder: envelopes.count, from: first.identity)
+        let isKept = first.delivery == .atLeastOnce
+        if case .agent = first.destination, !isKept || !hasDefects,
+            receiver.accept(inOrder: envelopes.count, from: first.identity, isKept: isKept)
         {
             for envelope in envelopes {
                 readyBytes += envelope.contentSize

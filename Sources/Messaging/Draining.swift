@@ -75,7 +75,8 @@ extension AgentClient {
 
     /// Names what neither this incarnation hands out nor the next one gets.
     private func nameWhatIsLeft(_ result: inout DrainResult) throws(MessagingError) {
-        let tooMuch = receiver.leftBehind
+        let (tooMuch, again) = receiver.leftBehind
+        counts.deferred += UInt64(again.count)
         for identity in tooMuch {
             counts.dropped += 1
             try annotate(

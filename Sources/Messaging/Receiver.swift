@@ -166,12 +166,16 @@ public struct Receiver: Sendable {
     /// - Parameters:
     ///   - count: How many there are.
     ///   - identity: The first one's.
+    ///   - isKept: Whether they are of the class `at_least_once`.
     /// - Returns: Whether they were.
-    public mutating func accept(inOrder count: Int, from identity: Identity) -> Bool {
+    public mutating func accept(
+        inOrder count: Int, from identity: Identity, isKept: Bool = false
+    ) -> Bool {
         let key = Key(flow: identity.flow, incarnation: identity.incarnation)
         guard let index = flows.index(forKey: key) else { return false }
         let state = flows.values[index]
-        guard state.next == identity.sequence, state.held.isEmpty, !state.isRebased, !state.isKept
+        guard state.next == identity.sequence, state.held.isEmpty, !state.isRebased,
+            state.isKept == isKept
         else {
             return false
         }

@@ -41,23 +41,30 @@ extension Receiver {
         return ["marks": .array(marks), "held": .array(held)]
     }
 
-    /// What is held and too much to be part of `state`: nobody will have it.
-    public var leftBehind: [Identity] { handover.left }
+    /// What is held and too much to be part of `state`: nobody will have it, but what its sender
+    /// sends again.
+    public var leftBehind: (lost: [Identity], again: [Identity]) {
+        let left = handover.left
+        return (
+            left.filter { $0.delivery != .atLeastOnce }.map(\.identity),
+            left.filter { $0.delivery == .atLeastOnce }.map(\.identity)
+        )
+    }
 
     private var order: [Key] {
         flows.keys.sorted { ($0.flow, $0.incarnation) < ($1.flow, $1.incarnation) }
     }
 
-    private var handover: (taken: [Arrival], left: [Identity]) {
+    private var handover: (taken: [Arrival], left: [Envelope]) {
         var taken: [Arrival] = []
-        var left: [Identity] = []
+        var left: [Envelope] = []
         var bytes = 0
         for arrival in order.flatMap({ flows[$0]?.held.compactMap(\.arrival) ?? [] }) {
             bytes += arrival.envelope.contentSize
             if bytes <= limits.handoverBytes {
                 taken.append(arrival)
             } else {
-                left.append(arrival.envelope.identity)
+                left.append(arrival.envelope)
             }
         }
         return (taken, left)

@@ -102,11 +102,43 @@ struct Unacknowledged {
     /// The streams of which something may be sent now, apart from what the transport says.
     var open: [Key] { streams.filter { isOpen($0.value) }.map(\.key) }
 
-    private func isOpen(_ stream: Stream) -> Bool {
-        guard stream.place < stream.entries.count else { return false }
-        guard stream.place < stream.sentBefore else { return true }
+    private func isOpen(_ stream: Stream) -> Bool { stream.place < openEnd(stream) }
+
+    /// Those before may be sent now.
+    private func openEnd(_ stream: Stream) -> Int {
+        guard stream.place < stream.sentBefore else { return stream.entries.count }
         let average = max(1, stream.bytes / max(1, stream.entries.count))
-        return stream.place < max(1, min(stream.window, limits.windowBytes / average))
+        return min(
+            stream.sentBefore, max(1, min(stream.window, limits.windowBytes / average)))
+    }
+
+    /// Whether what is next of a stream was sent before.
+    func isRepeating(_ key: Key) -> Bool {
+        streams[key].map { $0.place < $0.sentBefore } ?? false
+    }
+
+    /// What is to be sent next to a destination in one message: all for the first time, or none.
+    ///
+    /// - Parameters:
+    ///   - key: The stream.
+    ///   - messages: The most envelopes.
+    ///   - bytes: The most bytes of the message; one envelope is there whatever it takes.
+    /// - Returns: Envelopes that follow each other; nil where none may be sent.
+    func run(_ key: Key, messages: Int, bytes: Int) -> (envelopes: [Envelope], isFirst: Bool)? {
+        guard let stream = streams[key], isOpen(stream) else { return nil }
+        let isFirst = stream.entries[stream.place].last == 0
+        var envelopes: [Envelope] = []
+        var left = bytes
+        for entry in stream.entries[stream.place..<min(openEnd(stream), stream.place + messages)] {
+            left -= Batch.Draft.byteCount(of: entry.envelope)
+            if let last = envelopes.last {
+                guard left >= 0, (entry.last == 0) == isFirst,
+                    last.sequence + 1 == entry.envelope.sequence
+                else { break }
+            }
+            envelopes.append(entry.envelope)
+        }
+        return (envelopes, isFirst)
     }
 
     /// What is to be sent next to a destination, and whether for the first time.
@@ -116,11 +148,11 @@ struct Unacknowledged {
         return (entry.envelope, entry.last == 0)
     }
 
-    /// What `next` said was sent.
-    mutating func sent(_ key: Key, at now: UInt64) {
+    /// What `next` or `run` said was sent.
+    mutating func sent(_ key: Key, count: Int = 1, at now: UInt64) {
         guard var stream = streams.removeValue(forKey: key) else { return }
-        stream.entries[stream.place].last = now
-        stream.place += 1
+        for place in stream.place..<stream.place + count { stream.entries[place].last = now }
+        stream.place += count
         if stream.deadline == nil { stream.deadline = now + jittered(stream.timeout) }
         streams[key] = stream
     }
@@ -132,6 +164,7 @@ struct Unacknowledged {
         stream.bytes -= size
         count -= 1
         bytes -= size
+        if stream.place < stream.sentBefore { stream.sentBefore -= 1 }
         if !stream.entries.isEmpty { streams[key] = stream }
     }
 

@@ -17,6 +17,16 @@ public struct OwnHistory: Sendable {
         public internal(set) var next: UInt64
         /// What was given up before that.
         public internal(set) var abandoned: [ClosedRange<UInt64>]
+
+        /// How far a flow was delivered.
+        public init(
+            flow: Flow, incarnation: UInt32, next: UInt64, abandoned: [ClosedRange<UInt64>]
+        ) {
+            self.flow = flow
+            self.incarnation = incarnation
+            self.next = next
+            self.abandoned = abandoned
+        }
     }
 
     private struct Key: Hashable {
@@ -29,16 +39,45 @@ public struct OwnHistory: Sendable {
         var isKept = false
     }
 
-    private let agent: String
+    let agent: String
+    /// Sent, not acknowledged, and not there to be sent again.
+    private var contentless: [Key: [UInt64]] = [:]
     private var sent: [Key: Deque<Envelope>] = [:]
     private var delivered: [Key: Delivered] = [:]
     /// What was wrong with the files.
-    public private(set) var notes: [String] = []
+    public internal(set) var notes: [String] = []
 
     /// Nothing read yet.
     ///
     /// - Parameter agent: Whose histories will be read.
     public init(agent: String) { self.agent = agent }
+
+    /// What is known already, of histories that need not be read again.
+    ///
+    /// - Parameters:
+    ///   - agent: Whose histories they are.
+    ///   - marks: How far each flow of the class was delivered.
+    ///   - unacknowledged: Sent and not acknowledged, by flow and sequence.
+    public init(agent: String, marks: [Mark], unacknowledged: [Envelope]) {
+        self.agent = agent
+        for mark in marks {
+            delivered[Key(flow: mark.flow, incarnation: mark.incarnation)] = Delivered(
+                mark: mark, isKept: true)
+        }
+        for envelope in unacknowledged {
+            let key = Key(flow: envelope.identity.flow, incarnation: envelope.incarnation)
+            sent[key, default: []].append(envelope)
+        }
+    }
+
+    /// Sent and not acknowledged, and their contents stand nowhere: nobody can send them again.
+    public var lost: [Identity] {
+        contentless.flatMap { key, sequences in
+            sequences.map {
+                Identity(flow: key.flow, incarnation: key.incarnation, sequence: $0)
+            }
+        }.sorted()
+    }
 
     /// Sent and not acknowledged, by flow and sequence, with their contents.
     public var unacknowledged: [Envelope] {
@@ -50,19 +89,6 @@ public struct OwnHistory: Sendable {
         delivered.values.filter(\.isKept).map(\.mark).sorted {
             ($0.flow, $0.incarnation) < ($1.flow, $1.incarnation)
         }
-    }
-
-    /// The paths of the former incarnations' histories, oldest first.
-    ///
-    /// - Parameters:
-    ///   - path: The present incarnation's, `NAME.INCARNATION.mcap`.
-    ///   - incarnation: The present one.
-    /// - Returns: Nothing where the path is named otherwise: then nothing is known of them.
-    public static func formerPaths(of path: String, incarnation: UInt32) -> [String] {
-        let suffix = ".\(incarnation).mcap"
-        guard incarnation > 1, path.hasSuffix(suffix) else { return [] }
-        let stem = path.dropLast(suffix.count)
-        return (1..<incarnation).map { "\(stem).\($0).mcap" }
     }
 
     /// Takes in one file; the incarnations' files come in their order.
@@ -103,7 +129,7 @@ public struct OwnHistory: Sendable {
             delivered[key] = entry
         case .sent where channel.flow.source == agent:
             guard !channel.isDigest else {
-                notes.append("\(key.flow) \(sequence): its content is not there")
+                contentless[key, default: []].append(sequence)
                 return
             }
             sent[key, default: []].append(
@@ -131,6 +157,7 @@ public struct OwnHistory: Sendable {
                 sent[key]?.removeFirst()
             }
             if sent[key]?.isEmpty == true { sent[key] = nil }
+            contentless[key]?.removeAll { $0 <= through }
         case .cause(let identity, let by, _):
             let key = Key(flow: identity.flow, incarnation: identity.incarnation)
             // It stands right behind what it is the cause of.
@@ -141,12 +168,15 @@ public struct OwnHistory: Sendable {
         case .dropped(let identity, _, let by, _) where by == agent:
             let key = Key(flow: identity.flow, incarnation: identity.incarnation)
             sent[key]?.removeAll { $0.sequence == identity.sequence }
+            contentless[key]?.removeAll { $0 == identity.sequence }
         case .gap(let flow, let incarnation, let from, let through, _, let by, _)
         where by == agent && from <= through && through < UInt64.max:
             let key = Key(flow: flow, incarnation: incarnation)
             var entry = entry(key)
             entry.mark.next = max(entry.mark.next, through + 1)
-            entry.mark.abandoned.append(from...through)
+            if entry.mark.abandoned.last != from...through {
+                entry.mark.abandoned.append(from...through)
+            }
             delivered[key] = entry
         default: break
         }

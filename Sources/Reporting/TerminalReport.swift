@@ -125,7 +125,7 @@ public struct TerminalReport: Sendable {
         of kept: KeptCounts?
     ) -> [(name: String, count: Int, isGrave: Bool)] {
         guard let kept else { return [] }
-        return [
+        let rows = [
             ("at least once: sent", kept.sent, false),
             ("  delivered", kept.delivered, false),
             ("  acknowledged", kept.acknowledged, false),
@@ -134,6 +134,12 @@ public struct TerminalReport: Sendable {
             ("  wrongly acknowledged", kept.wronglyAcknowledged, true),
             ("  delivered, unacknowledged", kept.unacknowledged, false),
         ]
+        // Only of programs that do not do what the topology says of them.
+        let broken = [
+            ("  sent at most once", kept.sentAtMostOnce, true),
+            ("  never acknowledged", kept.neverAcknowledged, true),
+        ]
+        return rows + broken.filter { $0.1 > 0 }
     }
 
     private func comparison(_ page: Page) -> [String] {

@@ -260,6 +260,9 @@ extension Rehearsal {
         scope.proxies = Set(
             topology.branches.map(\.nodeName) + topology.topicProxies.map(\.nodeName))
         scope.observed = Set(topology.agents.filter(\.keepsHistory).map(\.name))
+        scope.keeping = Set(
+            topology.agents.filter { $0.delivery == .atLeastOnce }.map(\.name))
+        scope.acknowledging = Set(topology.agents.filter(\.acknowledges).map(\.name))
         for agent in topology.agents where !agent.answers.isEmpty {
             scope.promises[agent.name] = agent.answers.map {
                 Promise(request: $0.request, answer: $0.answer, key: $0.key)

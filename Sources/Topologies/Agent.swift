@@ -25,6 +25,9 @@ public struct Agent: Sendable {
     public let batch: BatchRule?
     /// The delivery class of what it sends to agents.
     public let delivery: DeliveryClass
+    /// Whether it acknowledges what it has recorded: built-in agents do, of a command its entry says
+    /// so.
+    public let acknowledges: Bool
     /// What it is to answer to whom asks it: what a program of the user's did with what it was
     /// handed is judged by this alone.
     public let answers: [AnswerRule]

@@ -77,6 +77,7 @@ struct Declarations {
         let history: Located<AgentHistory>?
         let batch: Located<BatchRule>?
         let delivery: Located<DeliveryClass>?
+        let acknowledges: Located<Bool>?
         let answers: [Keyed<Answer>]
         /// Where `answers` stands.
         let answersKey: Location?
@@ -255,6 +256,7 @@ extension Declarations {
                 batch: agent.optional("batch", .located(.batchRule)),
                 delivery: agent.optional(
                     "delivery", .located(.enumeration("class", of: DeliveryClass.self))),
+                acknowledges: agent.optional("acknowledges", .located(.bool)),
                 answers: agent.optional(
                     "answers", .dictionary(of: answer, count: few), default: []),
                 answersKey: agent.keyLocation(of: "answers"),

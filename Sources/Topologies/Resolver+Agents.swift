@@ -36,6 +36,7 @@ extension Resolver {
         checkContract(of: agent, wire: agent.wire?.value ?? .frames)
         if isForeign { checkForeignHome(of: agent, branch ?? "") }
         checkBatch(of: agent, wire: wire)
+        checkAcknowledges(of: agent)
         let isFull = kind != nil || agent.contract?.value == .full
         if transport == .nats, let home, home.server == nil, declarations.servers.isEmpty {
             diagnostics.error(
@@ -54,6 +55,7 @@ extension Resolver {
                 transport: transport, wire: wire, contract: isFull ? .full : .wire,
                 keepsHistory: kind != nil || agent.history?.value == .own,
                 batch: agent.batch?.value, delivery: agent.delivery?.value ?? .atMostOnce,
+                acknowledges: !isForeign && (kind != nil || agent.acknowledges?.value == true),
                 answers: answers, sending: agent.sending, settings: settings,
                 dependencies: dependencies, restart: agent.restart,
                 location: entry.location, isBehindForeignProxy: isForeign,

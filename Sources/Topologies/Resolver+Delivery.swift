@@ -23,10 +23,11 @@ extension Resolver {
                     at: location, help: "remove 'delivery', or move the agent to a branch of ours")
                 continue
             }
-            guard agent.acknowledges else {
+            guard agent.speaks, agent.keepsHistory else {
                 diagnostics.error(
-                    "\(name) is a command, and only built-in agents send again what is not "
-                        + "acknowledged", at: location, help: "remove 'delivery'")
+                    "\(name) is a command without a history of its own, and what has to be sent "
+                        + "again after a crash stands nowhere else", at: location,
+                    help: "remove 'delivery', or add 'contract: full' and 'history: own'")
                 continue
             }
             if agent.settings["pool"] != nil {
@@ -43,6 +44,23 @@ extension Resolver {
         }
     }
 
+    /// Checks that who is said to acknowledge can: what is acknowledged is what is recorded.
+    func checkAcknowledges(of agent: Declarations.Agent) {
+        guard let acknowledges = agent.acknowledges else { return }
+        if agent.kindKey != nil {
+            diagnostics.error(
+                "a built-in agent acknowledges by itself", at: acknowledges.location,
+                help: "remove 'acknowledges': it is for commands")
+        } else if acknowledges.value,
+            agent.contract?.value != .full || agent.history?.value != .own
+        {
+            diagnostics.error(
+                "only a command that keeps a history of its own can say what it has recorded",
+                at: acknowledges.location,
+                help: "remove 'acknowledges', or add 'contract: full' and 'history: own'")
+        }
+    }
+
     private func checkDestinations(
         of agent: Agent, _ agents: [String: Agent], _ location: Location
     ) {
@@ -51,11 +69,12 @@ extension Resolver {
         if let other = addressed.first(where: { !$0.acknowledges }) {
             let why =
                 other.isBehindForeignProxy
-                ? "is behind a proxy of your own" : "is a command"
+                ? "is behind a proxy of your own and acknowledges nothing"
+                : "does not say that it acknowledges"
             diagnostics.error(
-                "\(name) is to send to \(Diagnostic.quote(other.group)) at least once, which \(why) "
-                    + "and acknowledges nothing", at: location,
-                help: "remove 'delivery': only built-in agents acknowledge")
+                "\(name) is to send to \(Diagnostic.quote(other.group)) at least once, which \(why)",
+                at: location,
+                help: "remove 'delivery', or add 'acknowledges: true' to a command that does")
         }
         guard let topic = agent.publishedTopics.first else { return }
         let text = "has nobody who could acknowledge for all of its subscribers"
@@ -69,9 +88,4 @@ extension Resolver {
                     + text, at: location)
         }
     }
-}
-
-extension Agent {
-    /// Whether it acknowledges what it has recorded: no SDK but ours does yet.
-    public var acknowledges: Bool { kind != nil && !isBehindForeignProxy }
 }

@@ -5,12 +5,14 @@ import Wire
 
 private let flow = Flow(source: "a", destination: .agent("b"))
 
-private func record(_ sequence: UInt64, _ direction: Direction) -> HistoryRecord {
+private func record(
+    _ sequence: UInt64, _ direction: Direction, _ delivery: DeliveryClass = .atLeastOnce
+) -> HistoryRecord {
     HistoryRecord(
         agent: direction == .sent ? "a" : "b",
         identity: Identity(flow: flow, incarnation: 1, sequence: sequence), type: "x",
         transport: "zmq", direction: direction, sent: sequence * 10, observed: sequence * 10 + 1,
-        contentEncoding: .binary, delivery: .atLeastOnce, content: .bytes([1]))
+        contentEncoding: .binary, delivery: delivery, content: .bytes([1]))
 }
 
 /// Ten sent, these delivered, and so many acknowledged.
@@ -83,6 +85,55 @@ private let fault = FaultWindow(
         #expect(report.counts.atLeastOnce?.unacknowledged == 2)
         #expect(report.findings.map(\.severity) == [.warning, .warning])
         #expect(Limits.zero.judge(delivery: report).verdict == .pass)
+    }
+
+    @Test("What was to be kept and was sent at most once fails, delivered or not")
+    func notKept() {
+        func report(_ keeping: Set<String>, delivered: UInt64) -> DeliveryReport {
+            let sender = History(
+                process: "a",
+                records: HistoryRecords((1...10).map { record($0, .sent, .atMostOnce) }),
+                annotations: [])
+            let receiver = History(
+                process: "b",
+                records: HistoryRecords(
+                    (1...delivered).map { record($0, .delivered, .atMostOnce) }),
+                annotations: [])
+            var scope = DeliveryScope(faults: [fault])
+            scope.keeping = keeping
+            scope.acknowledging = ["b"]
+            return Delivery.check([sender, receiver], in: scope)
+        }
+        let whole = report(["a"], delivered: 10)
+        #expect(whole.counts.atLeastOnce?.sentAtMostOnce == 10)
+        #expect(Limits.zero.judge(delivery: whole).verdict == .fail)
+        let short = report(["a"], delivered: 8)
+        #expect(short.counts.atLeastOnce?.lost == 2 && short.counts.explained.lost == 0)
+        // Who was not told to keep anything loses by a fault, as before.
+        let free = report([], delivered: 8)
+        #expect(free.counts.atLeastOnce == nil && free.counts.explained.lost == 2)
+        #expect(Limits.zero.judge(delivery: free).verdict == .pass)
+    }
+
+    @Test("A receiver that acknowledges nothing at all fails the run")
+    func silence() {
+        func report(_ count: UInt64, through: UInt64?) -> DeliveryReport {
+            let sender = History(
+                process: "a", records: HistoryRecords((1...count).map { record($0, .sent) }),
+                annotations: through.map {
+                    [.acknowledged(flow: flow, incarnation: 1, through: $0, by: "b", at: 500)]
+                } ?? [])
+            let receiver = History(
+                process: "b", records: HistoryRecords((1...count).map { record($0, .delivered) }),
+                annotations: [])
+            return Delivery.check([sender, receiver], in: DeliveryScope())
+        }
+        let silent = report(200, through: nil)
+        #expect(silent.counts.atLeastOnce?.neverAcknowledged == 200)
+        #expect(Limits.zero.judge(delivery: silent).verdict == .fail)
+        #expect(Limits.zero.judge(delivery: report(200, through: 1)).verdict == .pass)
+        // A handful may have come right before the end.
+        #expect(Limits.zero.judge(delivery: report(20, through: nil)).verdict == .pass)
     }
 
     @Test("Delivered twice is excused by no fault")

@@ -54,6 +54,64 @@ import Testing
         ScenarioRuns.expectNoLeaks(verdict)
     }
 
+    @Test(
+        "over a link, in batches, from and to a program in Python, while each of them is killed",
+        .timeLimit(.minutes(3)))
+    func programs() throws {
+        let folder = try TemporaryFolder()
+        let (ending, verdict) = try Program.play(
+            "scenarios/at-least-once-programs.yaml", in: folder)
+        #expect(ending.exitCode == 0, "\(ending.errors)")
+        #expect(verdict["verdict"] == "pass")
+        ScenarioRuns.expectNoLeaks(verdict)
+        // Two pings of each message, and two answers.
+        let sent = try #require(verdict.at("delivery", "at_least_once", "sent")?.integer)
+        #expect(sent >= 4 * 2_600)
+        #expect(verdict.at("delivery", "at_least_once", "delivered")?.integer == sent)
+        for name in ["lost", "wrongly_acknowledged", "sent_at_most_once", "never_acknowledged"] {
+            #expect(verdict.at("delivery", "at_least_once", name)?.integer == 0, "\(name)")
+        }
+        for name in ["lost", "duplicated", "reordered", "late", "corrupted"] {
+            #expect(verdict.count("delivery", name) == 0, "\(name)")
+        }
+        #expect(verdict["faults"]?.array?.count == 4)
+        #expect(verdict["moves"]?.array?.count == 2)
+    }
+
+    @Test("twins agree on it, over a link and in batches", .timeLimit(.minutes(2)))
+    func twins() throws {
+        let folder = try TemporaryFolder()
+        _ = try folder.write(
+            """
+            synmesh: 1
+            nats: { main: {} }
+            branches: { core: { links: [far] }, far: {} }
+            agents:
+              pinger:
+                kind: probe
+                branch: core
+                delivery: at_least_once
+                batch: {}
+                settings: { to: [echo] }
+                depends_on: [echo]
+              echo: { kind: probe, branch: far, delivery: at_least_once }
+            """, to: "mesh.yaml")
+        let scenario = try folder.write(
+            """
+            synmesh: 1
+            topology: mesh.yaml
+            steps:
+              - parallel_run:
+                  mode: twin
+                  load: { pinger: { type: ping, count: 1000, rate: 2000, size: 64 } }
+            """, to: "twins.yaml")
+        let (ending, verdict) = try Program.play(scenario, in: folder)
+        #expect(ending.exitCode == 0, "\(ending.errors)")
+        #expect(verdict.at("comparison", "match")?.integer == 4_000)
+        #expect(verdict.at("delivery", "at_least_once", "delivered")?.integer == 4_000)
+        ScenarioRuns.expectClean(verdict)
+    }
+
     struct Control: Sendable, CustomTestStringConvertible {
         let testDescription: String
         var pinger = "{}"

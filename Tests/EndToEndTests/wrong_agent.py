@@ -18,6 +18,7 @@ import synmesh_transports  # noqa: E402
 import synmesh_wire  # noqa: E402
 from echo import Echo  # noqa: E402
 from synmesh_history import History  # noqa: E402
+from synmesh_outbox import Acknowledgements, Outbox  # noqa: E402
 from synmesh_pool import Pool  # noqa: E402
 from synmesh_transports import ZeroMQ  # noqa: E402
 from synmesh_wire import BATCH, CREDIT, MARKER, Message, Receiver  # noqa: E402
@@ -310,10 +311,10 @@ def forgets_its_loads():
 
 @variant
 def goes_on_when_drained():
-    async def take(self, message):
+    async def take_turn(self, message):
         async with self.turn:
             await self.apply(self.receiver.accept(message, 0.0))
-    Echo.take = take
+    Echo.take_turn = take_turn
 
 
 @variant
@@ -397,6 +398,33 @@ def records_half():
         if envelope.sequence % 2 or direction == "delivered":
             _right(self, envelope, direction, transport)
     History.record = record
+
+
+# The delivery class at_least_once.
+
+
+@variant
+def acknowledges_nothing():
+    async def say(self):
+        pass
+    Acknowledgements.say = say
+
+
+@variant
+def takes_notices_for_holes():
+    Receiver.missed = lambda self, notice: self.advance_over(notice)
+
+    def advance_over(self, notice):
+        self.note_gap(self.held[notice.flow], self.next[notice.flow], notice)
+        return self.advance(notice.flow)
+    Receiver.advance_over = advance_over
+
+
+@variant
+def forgets_what_it_sent():
+    async def tend(self):
+        await asyncio.Event().wait()
+    Outbox.tend = tend
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+import JSON
 import Recording
 import TestSupport
 import Testing
@@ -7,16 +8,19 @@ import Wire
 
 /// A client of the class, with a recorder that only remembers.
 private func client(
-    _ mesh: TestMesh, _ agent: String, defects: Defects? = nil
+    _ mesh: TestMesh, _ agent: String, defects: Defects? = nil, batching: Batching? = nil,
+    limits: Receiver.Limits = Receiver.Limits()
 ) throws -> TestAgent {
     let recorder = MemoryRecorder()
     var options = AgentClient.Options()
     options.delivery = .atLeastOnce
     options.defects = defects
+    options.batching = batching
     return TestAgent(
         client: try AgentClient(
             name: mesh.name(agent), incarnation: 1, clock: mesh.clock,
-            transport: mesh.transport(agent), recorder: recorder, options: options),
+            transport: mesh.transport(agent), recorder: recorder, limits: limits,
+            options: options),
         recorder: recorder, mesh: mesh)
 }
 
@@ -62,6 +66,47 @@ private func turn(
         }
         #expect(through.last == 100)
         #expect(receiver.recorder.envelopes(.delivered).allSatisfy { $0.delivery == .atLeastOnce })
+    }
+
+    @Test(
+        "Batches are acknowledged in their middle, and what is lost of them is sent again",
+        arguments: [MeshKind.inProcess, .zeroMQ, .nats, .dual, .bridged])
+    func batches(kind: MeshKind) throws {
+        let mesh = try TestMesh(kind)
+        let batching = Batching(messages: 100, latency: .milliseconds(2))
+        let sender = try client(
+            mesh, "a", defects: Defects(lose: 7, repeat: 5), batching: batching)
+        let receiver = try mesh.agent("b")
+        for number in 0..<550 {
+            try sender.client.send(
+                to: mesh.name("b"), type: "x", content: Array(String(number).utf8))
+        }
+        var received: [UInt64] = []
+        try turn(sender.client, receiver.client, &received) {
+            $0.count >= 550 && sender.client.counters.unacknowledged == 0
+        }
+        #expect(received == Array(1...550))
+        #expect(sender.client.counters.acknowledged == 550)
+        #expect(receiver.recorder.envelopes(.delivered).allSatisfy { $0.delivery == .atLeastOnce })
+    }
+
+    @Test("They leave full, or when the first has waited for long enough, and not before")
+    func batchesWait() throws {
+        let mesh = try TestMesh(.inProcess)
+        let transport = CountingTransport()
+        var options = AgentClient.Options()
+        options.delivery = .atLeastOnce
+        options.batching = Batching(messages: 10, latency: .milliseconds(200))
+        let sender = try AgentClient(
+            name: mesh.name("a"), incarnation: 1, clock: mesh.clock, transport: transport,
+            options: options)
+        for _ in 0..<24 { try sender.send(to: mesh.name("b"), type: "x", content: []) }
+        #expect(transport.sent.map(\.envelopeCount) == [10, 10])
+        let end = ContinuousClock.now + .seconds(10)
+        while transport.sent.count < 3, ContinuousClock.now < end {
+            _ = try sender.receive(timeout: .milliseconds(5))
+        }
+        #expect(transport.sent.map(\.envelopeCount).prefix(3) == [10, 10, 4])
     }
 
     @Test("What is published is not of the class")
@@ -112,6 +157,51 @@ private func turn(
         #expect(receiver.recorder.envelopes(.delivered).map(\.incarnation) == [1, 1, 1, 1, 1])
     }
 
+    @Test("What is too much for the handover is named in it, and read from the history")
+    func handsOverByName() throws {
+        let mesh = try TestMesh(.inProcess)
+        let directory = try TemporaryDirectory()
+        let writer = try HistoryWriter(
+            path: "\(directory.path)/a.1.mcap", process: mesh.name("a"), clock: mesh.clock)
+        var options = AgentClient.Options()
+        options.delivery = .atLeastOnce
+        var limits = Receiver.Limits()
+        limits.handoverBytes = 1_000
+        let sender = try AgentClient(
+            name: mesh.name("a"), incarnation: 1, clock: mesh.clock,
+            transport: mesh.transport("a"), recorder: writer, limits: limits, options: options)
+        for _ in 0..<9 {
+            try sender.send(to: mesh.name("b"), type: "x", content: pattern(300))
+        }
+        _ = try sender.drain(deadline: .milliseconds(100)) { _ in }
+        try writer.seal()
+        let state = sender.state
+        #expect(state["unacknowledged"]?.array?.count == 3)
+        #expect(state["unacknowledged_recorded"]?.array?.count == 1)
+        // Without the history it is lost, and every one is named.
+        let recorder = MemoryRecorder()
+        let forgetful = try AgentClient(
+            name: mesh.name("a"), incarnation: 2, clock: mesh.clock,
+            transport: mesh.transport("a"), recorder: recorder, restoring: state,
+            options: options)
+        #expect(forgetful.counters.unacknowledged == 3)
+        #expect(forgetful.counters.dropped == 6)
+        let dropped = recorder.annotations.compactMap { annotation in
+            if case .dropped(let identity, _, _, _) = annotation { identity.sequence } else { nil }
+        }
+        #expect(dropped == Array(4...9))
+        let past = try OwnHistory.recalled(
+            of: mesh.name("a"), before: "\(directory.path)/a.2.mcap", incarnation: 2)
+        let heir = try AgentClient(
+            name: mesh.name("a"), incarnation: 2, clock: mesh.clock,
+            transport: mesh.transport("a"), restoring: state, recalling: past, options: options)
+        #expect(heir.counters.unacknowledged == 9)
+        let receiver = try mesh.agent("b")
+        var received: [UInt64] = []
+        try turn(heir, receiver.client, &received) { $0.count >= 9 }
+        #expect(received == Array(1...9))
+    }
+
     @Test("After a crash both sides go on from what they recorded")
     func crashes() throws {
         let mesh = try TestMesh(.inProcess)
@@ -120,10 +210,8 @@ private func turn(
             let path = "\(directory.path)/\(name).\(incarnation).mcap"
             let writer = try HistoryWriter(
                 path: path, process: mesh.name(name), clock: mesh.clock)
-            var past = OwnHistory(agent: mesh.name(name))
-            for path in OwnHistory.formerPaths(of: path, incarnation: incarnation) {
-                try past.read(path: path)
-            }
+            let past = try OwnHistory.recalled(
+                of: mesh.name(name), before: path, incarnation: incarnation)
             var options = AgentClient.Options()
             options.delivery = .atLeastOnce
             let client = try AgentClient(

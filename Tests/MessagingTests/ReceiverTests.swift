@@ -256,7 +256,7 @@ private func brief(_ outcomes: [Receiver.Outcome]) -> [String] {
         var receiver = Receiver(limits: limits)
         for sequence: UInt64 in 2...4 { _ = receiver.accept(arrival(sequence), at: second) }
         #expect(receiver.state["held"]?.array?.count == 2)
-        #expect(receiver.leftBehind == [arrival(4).envelope.identity])
+        #expect(receiver.leftBehind.lost == [arrival(4).envelope.identity])
     }
 
     @Test("A notice about a topic that is subscribed to anew begins its flow")

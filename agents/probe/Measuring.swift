@@ -16,7 +16,7 @@ enum Measuring {
         usage: synmesh-probe throughput|latency|contents --transport zmq|nats --endpoint ENDPOINT
                    [--count N] [--size BYTES] [--rate A_SECOND] [--history FOLDER|none]
                    [--keep-from BYTES] [--batch MESSAGES [--batch-latency-ms T]]
-                   [--send at_once|buffered]
+                   [--send at_once|buffered] [--delivery at_most_once|at_least_once]
                synmesh-probe reconnect --endpoint ENDPOINT --kill PROCESS
                    [--publish ENDPOINT --subscribe ENDPOINT] [--pair N]
                synmesh-probe senders --endpoint ENDPOINT [--count N] [--shared 1|0]
@@ -51,6 +51,8 @@ enum Measuring {
         var keepFrom = InPlace.threshold
         var batch: Int?
         var batchLatency = 5
+        /// The class of what is sent.
+        var delivery = DeliveryClass.atMostOnce
         /// The proxy's process that is killed.
         var victim: Int32 = 0
         /// Which pair of agents the clients are.
@@ -77,6 +79,9 @@ enum Measuring {
                 case ("--send", _):
                     guard let sending = NATSSending(rawValue: value) else { return nil }
                     self.sending = sending
+                case ("--delivery", _):
+                    guard let delivery = DeliveryClass(rawValue: value) else { return nil }
+                    self.delivery = delivery
                 case ("--history", _): history = value == "none" ? nil : value
                 case ("--publish", _): publish = value
                 case ("--subscribe", _): subscribe = value
@@ -146,6 +151,7 @@ enum Measuring {
         options.batching = order.batch.map {
             Batching(messages: $0, bytes: 1 << 20, latency: .milliseconds(order.batchLatency))
         }
+        options.delivery = order.delivery
         return try AgentClient(
             name: name, incarnation: 1, clock: clock, transport: transport, recorder: history,
             options: options)
@@ -191,6 +197,11 @@ enum Measuring {
             try sender.send(to: "r0", type: "message", content: content)
         }
         try sender.flush()
+        // Nobody tends to what is kept but the client itself, whenever it waits.
+        var none: [PollItem] = []
+        while sender.counters.unacknowledged > 0, !listener.heard.isOver {
+            try sender.linger(.milliseconds(1), also: &none)
+        }
         thread.join()
         sender.close()
         let heard = listener.heard
@@ -250,6 +261,7 @@ enum Measuring {
     private final class Listener: Sendable {
         struct Heard {
             var isAttached = false
+            var isOver = false
             var received = 0
             var ended: UInt64 = 0
             var latencies = Latencies()
@@ -277,7 +289,10 @@ enum Measuring {
             do {
                 try receive()
             } catch {
-                state.withLock { $0.failure = "\(error)" }
+                state.withLock {
+                    $0.failure = "\(error)"
+                    $0.isOver = true
+                }
             }
         }
 
@@ -297,9 +312,10 @@ enum Measuring {
                 }
                 heard.latencies.record(heard.ended &- due)
             }
+            client.close()
+            heard.isOver = true
             let done = heard
             state.withLock { $0 = done }
-            client.close()
         }
     }
 }

@@ -8,7 +8,8 @@
     run(Echo)
 
 The parts: `synmesh_runtime` (control plane, loads, moves), `synmesh_wire` (messages, the receiver's
-rule), `synmesh_transports` (ZeroMQ, NATS), `synmesh_history` and `synmesh_pool`.
+rule), `synmesh_transports` (ZeroMQ, NATS), `synmesh_outbox` (what is sent until it is acknowledged),
+`synmesh_history` and `synmesh_pool`.
 """
 
 import asyncio
@@ -57,13 +58,24 @@ class Agent(Runtime):
         except ValueError as problem:  # without an identity, nobody else would miss it
             self.note("refused", destination=destination, type=type, reason=str(problem), by=self.name)
             raise
+        is_kept = self.keeps(destination)
+        if is_kept:
+            self.outbox.check()
         sequence = self.sequences[destination] = self.sequences.get(destination, 0) + 1
         message = Message(
             self.name, destination, self.environment.incarnation, sequence, type=type, sent=self.now,
-            encoding=encoding, content=bytes(content), cause=cause and cause.identity)
+            encoding=encoding, content=bytes(content), cause=cause and cause.identity,
+            is_kept=is_kept)
         if self.history:
             self.history.record(message, "sent", self.transport.name)
-        await self.transport.send(message)
+        await (self.outbox.keep(message) if is_kept else self.transport.send(message))
+
+    def keeps(self, destination):
+        """Whether what is sent there is kept until it is acknowledged."""
+        acknowledging = self.environment.acknowledging
+        return (self.environment.delivery == "at_least_once" and self.history is not None
+                and not destination.startswith("topic:")
+                and (acknowledging is None or destination in acknowledging))
 
     @contextlib.contextmanager
     def content_of(self, message):

@@ -23,6 +23,9 @@ from synmesh_wire import token
 MAGIC = b"\x89MCAP0\r\n"
 HEADER, FOOTER, CHANNEL, MESSAGE, METADATA, DATA_END, UNUSED, FILLER = 1, 2, 4, 5, 12, 15, 128, 129
 CONTENT_LIMIT = 65_536
+CHUNK = 6
+DIGEST = "application/x-synmesh-digest+json"
+ENCODINGS = ("binary", "json", "descriptor")
 
 
 def block(opcode: int, body: bytes) -> bytes:
@@ -104,10 +107,11 @@ class History:
     def record(self, envelope, direction: str, transport: str):
         """An envelope, as it was sent or delivered; with the cause of what is sent."""
         now, data = self.now, bytes(envelope.content)
-        kind = ("binary", "json", "descriptor")[envelope.encoding]
+        kind = ENCODINGS[envelope.encoding]
         encoding = "application/octet-stream" if kind == "binary" else "json"
-        if len(data) > CONTENT_LIMIT:
-            encoding = "application/x-synmesh-digest+json"
+        # What may have to be sent again after a crash must be there whole.
+        if len(data) > CONTENT_LIMIT and not (envelope.is_kept and direction == "sent"):
+            encoding = DIGEST
             digest = "xxh3:" + xxhash.xxh3_64_hexdigest(data)
             data = json.dumps({"digest": digest, "length": len(data)}, separators=(",", ":")).encode()
         metadata = {
@@ -117,6 +121,8 @@ class History:
             "content_encoding": kind}
         if envelope.sequence >> 32:
             metadata["sequence_high"] = envelope.sequence >> 32
+        if envelope.is_kept:
+            metadata["delivery"] = "at_least_once"
         key, blocks = (encoding, *metadata.values()), b""
         number = self.channels.get(key)
         if number is None:
@@ -144,3 +150,54 @@ class History:
         self.map.close()
         os.ftruncate(self.file, self.place + len(TRAILER))
         os.close(self.file)
+
+
+class Recorded:
+    """A message as it stands in a history."""
+
+    def __init__(self, body):
+        self.channel, self.sequence, _, self.published = struct.unpack_from("<HIQQ", body)
+        self.data = bytes(body[22:])
+
+
+def read(path):
+    """Each message of a history, with what its channel says; also of one that nobody closed."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if data[:8] != MAGIC:
+            raise ValueError(f"{path} is no history")
+        yield from records(memoryview(data)[8:].toreadonly(), {})
+
+
+def records(data, channels):
+    place = 0
+    while place + 9 <= len(data):
+        opcode, length = struct.unpack_from("<BQ", data, place)
+        body = data[place + 9:place + 9 + length]
+        place += 9 + length
+        if opcode in (UNUSED, DATA_END):
+            return
+        if opcode == CHUNK:
+            names = struct.unpack_from("<I", body, 28)[0]
+            yield from records(body[32 + names + 8:], channels)
+        elif opcode == CHANNEL:
+            channels.update([described(body)])
+        elif opcode == MESSAGE and (message := Recorded(body)).channel in channels:
+            yield channels[message.channel], message
+
+
+def described(body):
+    """A channel's number, and its topic, encoding and metadata as one mapping."""
+    place = 4
+
+    def text():
+        nonlocal place
+        start = place + 4
+        place = start + struct.unpack_from("<I", body, place)[0]
+        return str(body[start:place], "utf-8")
+
+    about = {"topic": text(), "encoding": text()}
+    place += 4
+    while place < len(body):
+        name = text()
+        about[name] = text()
+    return struct.unpack_from("<H", body)[0], about

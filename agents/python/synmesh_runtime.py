@@ -8,9 +8,10 @@ import signal
 import time
 
 from synmesh_history import History
+from synmesh_outbox import Acknowledgements, Outbox, recall
 from synmesh_pool import Pool
-from synmesh_transports import NATS, ZeroMQ, control_socket, read
-from synmesh_wire import GAP, JSON, Message, Receiver, legal, token, under
+from synmesh_transports import NATS, ZeroMQ, control_socket, read, within
+from synmesh_wire import ACKNOWLEDGEMENT, CONTENT, GAP, JSON, Message, Receiver, legal, token, under
 
 DRAIN_SECONDS = 3
 
@@ -36,6 +37,9 @@ class Environment:
             "NATS_CHUNKING", {"true": "true", "false": "false"}.get, needed=False) != "false"
         self.seed_agents = self.read("SEED_AGENTS", json.loads, needed=False) or []
         self.topic_proxies = self.read("TOPIC_PROXIES", json.loads, needed=False) or []
+        self.delivery = self.read(
+            "DELIVERY", {name: name for name in ("at_most_once", "at_least_once")}.get, needed=False)
+        self.acknowledging = self.read("ACKNOWLEDGING", json.loads, needed=False)
         self.settings = self.read("SETTINGS", json.loads, needed=False) or {}
         self.pools = self.read("POOLS", json.loads, needed=False) or []
         self.history, self.state = self.read("HISTORY", needed=False), self.read("STATE", needed=False)
@@ -74,11 +78,31 @@ class Runtime:
     def is_subscribed(self, address):
         return any(under(address.removeprefix("topic:"), topic) for topic in self.subscriptions)
 
-    async def take(self, message: Message):
-        """Every message comes through here, one at a time."""
+    async def take(self, message: Message, credit=None):
+        """Every message comes through here; contents wait for their turn, acknowledgements do not."""
+        if message.kind == ACKNOWLEDGEMENT:
+            await self.outbox.heed(message)
+        else:
+            self.inbox.put_nowait((message, credit))
+
+    async def work(self):
+        """One message after the other, each once there is room for what it makes the agent send."""
+        is_stuck = False
+        while True:
+            message, credit = await self.inbox.get()
+            # Not for ever: two agents may wait for each other.
+            is_stuck = self.outbox.is_full and (is_stuck or not await within(10, self.outbox.room()))
+            await self.take_turn(message)
+            if credit is not None:
+                await self.transport.consumed(credit)
+            self.inbox.task_done()
+
+    async def take_turn(self, message: Message):
         async with self.turn:
             if not self.is_drained:
                 await self.apply(self.receiver.accept(message, time.monotonic()))
+                if message.is_kept and self.receiver.held.get(message.flow):
+                    self.acknowledgements.owe(message.flow)
 
     async def take_incomplete(self, message: Message, reason: str):
         """Its content did not come whole: it is dropped by name."""
@@ -98,10 +122,34 @@ class Runtime:
                 self.delivered[flow] = self.delivered.get(flow, 0) + 1
                 if self.history:
                     self.history.record(message, "delivered", self.transport.name)
+                if message.is_kept and self.history:
+                    await self.acknowledgements.note(message)
                 await self.handle(message)
+            elif outcome == "missing":
+                self.acknowledgements.owe(
+                    message.flow, missing=[[members["from"], members["through"]]])
             else:
+                if message is not None and message.is_kept and message.kind == CONTENT:
+                    self.acknowledgements.owe(message.flow)  # its sender does not know
                 members |= {"transport": self.transport.name} if outcome == "repeat_dropped" else {}
                 self.note(outcome, by=self.name, **members)
+
+    def take_up(self, state, past):
+        """What the former incarnation had not finished of the class at_least_once."""
+        if state:
+            self.outbox.restore(state, past)
+        else:
+            for flow in sorted(past.sent):
+                for sequence in sorted(past.sent[flow]):
+                    if past.sent[flow][sequence] is not None:
+                        self.outbox.add(past.sent[flow][sequence])
+                        continue
+                    self.note(
+                        "dropped", by=self.name, reason="its content is in no history: it cannot be sent again",
+                        envelope=token((flow[0], flow[2], flow[1], sequence)))
+        for flow in self.receiver.kept:  # both sides of a crash want to know where the other is
+            self.acknowledgements.recorded[flow] = self.receiver.next[flow] - 1
+            self.acknowledgements.owe(flow)
 
     async def expire(self):
         while True:
@@ -143,7 +191,10 @@ class Runtime:
         return {
             "sent": self.sequences, "delivered": self.delivered, "held": self.receiver.held_count,
             "loading": bool(self.loads), "subscriptions": sorted(self.subscriptions),
-            "transport": self.transport.name, "drained": self.is_drained, "pools": sorted(self.pools)}
+            "transport": self.transport.name, "drained": self.is_drained, "pools": sorted(self.pools),
+            "acknowledges": self.history is not None, "unacknowledged": self.outbox.count,
+            "acknowledged": self.outbox.acknowledged, "resent": self.outbox.resent,
+            "deferred": self.receiver.deferred}
 
     async def on_result(self, _):
         return self.result()
@@ -169,6 +220,7 @@ class Runtime:
                 break
             except TimeoutError:
                 pass
+            await self.outbox.room()
             for destination in self.destinations:
                 await self.load(start + done, destination, arguments)
             done += 1
@@ -182,12 +234,14 @@ class Runtime:
         await asyncio.gather(*self.loads)
         before = sum(self.delivered.values())
         inbound = await self.transport.drain_inbound(DRAIN_SECONDS, arguments.get("epoch"))
+        inbound &= await within(DRAIN_SECONDS, self.inbox.join())
         async with self.turn:
             self.is_drained = True  # what comes now is for the next incarnation
+        await self.acknowledgements.say()
         outbound = await self.transport.drain_outbound(DRAIN_SECONDS)
         state = {"subscriptions": sorted(self.subscriptions), "agent": self.state()}
         return {
-            "state": state | self.receiver.state(), "unfinished_loads": self.unfinished,
+            "state": state | self.receiver.state() | self.outbox.state(), "unfinished_loads": self.unfinished,
             "delivered": sum(self.delivered.values()) - before, "inbound_complete": inbound,
             "outbound_complete": outbound, "problems": []}
 
@@ -198,6 +252,7 @@ class Runtime:
     async def close(self):
         self.ending.set()
         await asyncio.gather(*self.loads)
+        await self.acknowledgements.say()
         await self.transport.close()
         if self.history:
             self.history.close()
@@ -212,7 +267,11 @@ class Runtime:
                 state = json.load(file)
             self.restore(state.get("agent"))
             self.subscriptions.update(state.get("subscriptions", []))
-        self.receiver = Receiver(environment.incarnation == 1 or bool(state), state, time.monotonic())
+        past = recall(environment)
+        self.receiver = Receiver(
+            environment.incarnation == 1 or bool(state), state, time.monotonic(), past)
+        self.outbox, self.acknowledgements = Outbox(self), Acknowledgements(self)
+        self.inbox = asyncio.Queue()
         self.pools = {about["name"]: Pool(about) for about in environment.pools}
         self.control = control_socket(environment)
         self.transport = environment.transport(self, environment)
@@ -221,11 +280,13 @@ class Runtime:
         for message in self.receiver.restored:
             await self.take(message)
         await self.transport.attach()
+        self.take_up(state, past)
         for topic in sorted(self.subscriptions):
             await self.transport.subscribe(topic)
             self.note("subscribed", agent=self.name, topic=topic)
         tasks = [asyncio.create_task(work) for work in (
-            read(self.control, self.obey), self.expire(), self.stopped.wait())]
+            self.work(), read(self.control, self.obey), self.expire(), self.outbox.tend(),
+            self.stopped.wait())]
         await self.say(
             kind="ready", role="agent", name=self.name, incarnation=environment.incarnation,
             pid=os.getpid(), endpoints={})

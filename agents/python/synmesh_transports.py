@@ -62,7 +62,7 @@ class ZeroMQ:
         self.confirmations: dict[bytes, asyncio.Event] = {}
         self.attached, self.echoed = asyncio.Event(), asyncio.Event()
         self.last = {"branch": Last()}  # the markers behind which nothing follows
-        self.is_registered, self.owed, self.branch_start = True, 0, None
+        self.is_registered, self.owed, self.hellos, self.branch_start = True, 0, 0, None
 
     def socket(self, kind, endpoint, **options):
         socket = self.context.socket(kind)
@@ -89,7 +89,7 @@ class ZeroMQ:
 
     async def say_hello(self):
         hello = {"incarnation": self.environment.incarnation, "window": self.window, "batches": True}
-        self.owed = 0
+        self.owed, self.hellos = 0, self.hellos + 1
         await self.say(HELLO, "hello", json.dumps(hello).encode())
 
     async def say(self, kind, type, content):
@@ -107,6 +107,7 @@ class ZeroMQ:
             self.is_registered = answer.get("registered", True)
             if self.branch_start not in (None, answer.get("incarnation")):
                 await self.say_hello()  # the proxy was started again, and knows nothing of us
+                asyncio.create_task(self.agent.outbox.restart())
             self.branch_start = answer.get("incarnation")
             self.attached.set()
         elif message.kind == MARKER and message.type == "last":
@@ -115,11 +116,14 @@ class ZeroMQ:
             self.echoed.set()
         else:
             for part in message.parts():
-                await self.agent.take(part)
-                self.owed += part.kind == CONTENT
-            if self.owed >= self.window // 2:
-                await self.say(CREDIT, "credit", str(self.owed).encode())
-                self.owed = 0
+                await self.agent.take(part, self.hellos if part.kind == CONTENT else None)
+
+    async def consumed(self, hellos):
+        """A content that came after so many hellos: with each of them the whole window was given."""
+        self.owed += hellos == self.hellos
+        if self.owed >= self.window // 2:
+            owed, self.owed = self.owed, 0
+            await self.say(CREDIT, "credit", str(owed).encode())
 
     def check(self, destination, content):
         topic = destination.removeprefix("topic:")
@@ -208,7 +212,8 @@ class NATS:
             self.connection = await nats.connect(
                 self.environment.nats, name=f"agent {self.environment.name}",
                 connect_timeout=2, max_reconnect_attempts=-1, reconnect_time_wait=0.05,
-                allow_reconnect=True, error_cb=self.report, pending_size=64 << 20)
+                allow_reconnect=True, error_cb=self.report,
+                reconnected_cb=self.reconnected, pending_size=64 << 20)
         except (OSError, nats.errors.Error) as problem:
             raise Unreachable(f"{self.environment.nats}: {problem!r}") from problem
         await self.listen(f"agent.{self.environment.name}.>")
@@ -219,6 +224,9 @@ class NATS:
             await asyncio.sleep(1)
             for message, reason in self.chunks.expired():
                 await self.agent.take_incomplete(message, reason)
+
+    async def reconnected(self):
+        await self.agent.outbox.restart()
 
     async def report(self, problem):
         print(f"NATS: {problem!r}", flush=True)

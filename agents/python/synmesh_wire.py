@@ -7,7 +7,7 @@ import struct
 from collections import defaultdict
 from dataclasses import dataclass, replace
 
-CONTENT, CREDIT, GAP, MARKER, HELLO, BATCH = 1, 3, 4, 5, 6, 7
+CONTENT, ACKNOWLEDGEMENT, CREDIT, GAP, MARKER, HELLO, BATCH = range(1, 8)
 BINARY, JSON, DESCRIPTOR = 0, 1, 2
 LEGAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -48,6 +48,7 @@ class Message:
     content: bytes = b""
     cause: tuple | None = None  # the identity of what this one answers
     hops: int = 0
+    is_kept: bool = False  # of the class at_least_once: kept until it is acknowledged
 
     @property
     def identity(self):
@@ -66,6 +67,7 @@ class Message:
         flags = self.destination.startswith("topic:")
         if self.cause:
             flags += 2 + 4 * self.cause[2].startswith("topic:")
+        flags += 8 * self.is_kept
         fixed = struct.pack("<5BIQQ", 1, self.kind, self.encoding, self.hops, flags,
                             self.incarnation, self.sequence, self.sent)
         names = b"".join(map(name_bytes, (self.source, self.destination, self.type)))
@@ -99,7 +101,7 @@ class Message:
         if version != 1 or encoding > DESCRIPTOR or place != len(header):
             return None
         return Message(source, destination, incarnation, sequence, kind, type, sent, encoding,
-                       content, cause, hops)
+                       content, cause, hops, bool(flags & 8))
 
     def parts(self) -> list:
         """What a batch holds, or itself; nothing where a batch is none."""
@@ -144,6 +146,8 @@ class Message:
             fields["ce-dataref"] = f"shm:{place['pool']}/{place['slot']}/{place['generation']}"
         if self.cause:
             fields["ce-causationid"] = token(self.cause)
+        if self.is_kept:
+            fields["synmesh-delivery"] = "at_least_once"
         return fields
 
     @staticmethod
@@ -159,7 +163,8 @@ class Message:
                 headers["ce-source"], headers["ce-destination"], int(headers["ce-incarnation"]),
                 int(headers["ce-sequence"]), int(headers["ce-kind"]), headers["ce-type"],
                 int(headers["ce-sent"]), DESCRIPTOR if is_shared else JSON if is_json else BINARY,
-                content, cause, int(headers["ce-hops"]))
+                content, cause, int(headers["ce-hops"]),
+                headers.get("synmesh-delivery") == "at_least_once")
         except (KeyError, ValueError):
             return None
 
@@ -172,17 +177,25 @@ class Receiver:
     """
 
     PATIENCE, SETTLING, HELD_MAX = 2, 10, 10_000
+    KEPT_PATIENCE = 60  # who sends at least once sends what is missing again
 
-    def __init__(self, knows_all: bool, state, now: float):
+    def __init__(self, knows_all: bool, state, now: float, past=None):
         self.knows_all = knows_all  # nothing of an agent's flow was missed before
         self.next, self.unsure, self.since = {}, set(), {}
         self.held = defaultdict(dict)  # by flow and sequence: (through, message), or no message
         self.given_up = defaultdict(list)
+        self.kept, self.deferred = set(), 0  # flows of the class at_least_once
         self.settling_until = now + self.SETTLING if state else 0
         for mark in (state or {}).get("marks", []):
             flow = (mark["source"], mark["destination"], mark["incarnation"])
             self.next[flow] = mark["next"]
             self.given_up[flow] = [tuple(gap) for gap in mark["abandoned"]]
+            if mark.get("delivery") == "at_least_once":
+                self.kept.add(flow)
+        if past and not state:  # after a crash
+            self.next.update(past.next)
+            self.given_up.update({flow: list(gaps) for flow, gaps in past.given_up.items()})
+            self.kept.update(past.next)
         self.restored = [
             Message.parse(*(base64.b64decode(held[part]) for part in ("header", "content")))
             for held in (state or {}).get("held", [])]
@@ -191,7 +204,9 @@ class Receiver:
         """What the next incarnation goes on from."""
         marks = [
             {"source": flow[0], "destination": flow[1], "incarnation": flow[2], "next": next,
-             "abandoned": self.given_up[flow]} for flow, next in self.next.items()]
+             "abandoned": self.given_up[flow]}
+            | ({"delivery": "at_least_once"} if flow in self.kept else {})
+            for flow, next in self.next.items()]
         held = [
             {"header": base64.b64encode(message.header()).decode(),
              "content": base64.b64encode(message.content).decode()}
@@ -206,10 +221,16 @@ class Receiver:
         flow, sequence = message.flow, message.sequence
         if message.kind not in (CONTENT, GAP) or sequence < 1:
             return []
+        if message.is_kept:
+            self.kept.add(flow)
+        is_kept = flow in self.kept
+        if message.kind == GAP and is_kept:
+            return self.missed(message)
         if flow not in self.next:
             is_topic = flow[1].startswith("topic:")
             settles = is_topic and now < self.settling_until
-            begins_at_one = settles or self.knows_all and not is_topic
+            # What was delivered of the class before stands in the histories, which were read.
+            begins_at_one = settles or is_kept or self.knows_all and not is_topic
             self.next[flow] = 1 if begins_at_one else sequence
             if settles:
                 self.unsure.add(flow)  # earlier ones may be on their way, or there are none
@@ -221,11 +242,14 @@ class Receiver:
             return [("late" if is_late else "repeat_dropped", message, {"envelope": token(message.identity)})]
         elif sequence in held and held[sequence][1]:
             return [("repeat_dropped", message, {"envelope": token(message.identity)})]
+        elif is_kept and sequence > next and self.held_count >= self.HELD_MAX:
+            self.deferred += 1  # its sender has it yet
+            return []
         else:
             held[sequence] = (sequence, message)
         self.since.setdefault(flow, now)
         outcomes = self.advance(flow)
-        while self.held_count > self.HELD_MAX:
+        while self.held_count > self.HELD_MAX and not is_kept:
             outcomes += self.give_up(flow, "more is held than the limit allows")
         return outcomes
 
@@ -242,6 +266,26 @@ class Receiver:
             start = held[sequence][0] + 1
         if start <= through:
             held[start] = (through, None)
+
+    @staticmethod
+    def missed(notice: Message) -> list:
+        """They are dropped, and will come again: their sender is to be told."""
+        try:
+            return [("missing", notice, {"from": notice.json["from"], "through": notice.json["through"]})]
+        except (ValueError, KeyError, TypeError):
+            return []
+
+    def missing(self, flow) -> list:
+        """What is not there before what is held."""
+        next, missing = self.next.get(flow, 1), []
+        for sequence in sorted(self.held[flow] if flow in self.held else []):
+            if sequence > next:
+                missing.append([next, sequence - 1])
+            next = self.held[flow][sequence][0] + 1
+        return missing
+
+    def patience(self, flow):
+        return self.KEPT_PATIENCE if flow in self.kept else self.PATIENCE
 
     def advance(self, flow) -> list:
         """Hands out what is held as far as it is whole."""
@@ -266,10 +310,11 @@ class Receiver:
     def give_up(self, flow, reason) -> list:
         first = min(self.held[flow])
         outcomes = [] if flow in self.unsure else self.gap(flow, first - 1, reason)
-        self.next[flow], self.since[flow] = first, self.since[flow] + self.PATIENCE
+        self.next[flow], self.since[flow] = first, self.since[flow] + self.patience(flow)
         return outcomes + self.advance(flow)
 
     def expire(self, now: float) -> list:
         """What is ahead of a gap is not held for ever."""
-        due = [flow for flow, since in self.since.items() if since + self.PATIENCE <= now]
-        return [outcome for flow in due for outcome in self.give_up(flow, "not there after 2 s")]
+        due = [flow for flow, since in self.since.items() if since + self.patience(flow) <= now]
+        return [outcome for flow in due for outcome in self.give_up(
+            flow, f"not there after {self.patience(flow)} s")]
