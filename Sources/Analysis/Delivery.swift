@@ -13,9 +13,9 @@ public struct DeliveryScope: Sendable, Hashable {
     public var observed: Set<String> = []
     /// What agents that keep no history are to answer, by their names.
     public var promises: [String: [Promise]] = [:]
-    /// Agents that are to keep what they send to agents until it is acknowledged, and those that are
-    /// to acknowledge.
+    /// Agents that are to keep what they send to agents until it is acknowledged.
     public var keeping: Set<String> = []
+    /// Agents that are to acknowledge.
     public var acknowledging: Set<String> = []
     /// Whether an agent that keeps no history was on NATS: then a part of the mesh that records for
     /// it must have seen everything.
