@@ -88,6 +88,7 @@ let package = Package(
                 collections,
             ]),
         module("Supervision", ["CLinux", "Threads"]),
+        module("Operating", ["CLinux", "JSON", "Threads"]),
 
         // Judgement
         module("Analysis", ["Wire", "JSON", "Recording"]),
@@ -96,8 +97,8 @@ let package = Package(
         module(
             "Scenarios",
             [
-                "Analysis", "Control", "JSON", "NATS", "Recording", "Reporting", "Routing",
-                "SharedMemory", "Supervision", "Threads", "Topologies", "Wire", "YAML",
+                "Analysis", "Control", "JSON", "NATS", "Operating", "Recording", "Reporting",
+                "Routing", "SharedMemory", "Supervision", "Threads", "Topologies", "Wire", "YAML",
             ]),
 
         module(
@@ -128,8 +129,8 @@ let package = Package(
         program(
             "synmesh",
             [
-                "Analysis", "Benchmarking", "Conformance", "JSON", "Recording", "Reporting",
-                "Scenarios", "Supervision", "Threads", "Topologies", "Wire", "YAML",
+                "Analysis", "Benchmarking", "Conformance", "JSON", "Operating", "Recording",
+                "Reporting", "Scenarios", "Supervision", "Threads", "Topologies", "Wire", "YAML",
                 argumentParser,
             ]),
 
@@ -189,6 +190,7 @@ let package = Package(
         program(
             "supervision-subject", ["Supervision"], path: "Tests/SupervisionSubject"),
         tests("Supervision", ["CLinux", "synmesh-guard", "supervision-subject"]),
+        tests("Operating", ["JSON"]),
         tests("Analysis", ["Wire", "JSON", "Recording"]),
         tests("Scenarios", ["Analysis", "JSON", "Topologies", "YAML"]),
         tests(

@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -165,7 +166,19 @@ static int fill_actions(
         error = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDONLY, 0);
         if (error == 0) error = posix_spawn_file_actions_adddup2(actions, request->output, 1);
         if (error == 0) error = posix_spawn_file_actions_adddup2(actions, request->output, 2);
-        if (error == 0) error = posix_spawn_file_actions_addclosefrom_np(actions, 3);
+        int first = 3;
+        if (request->ready_number >= 3) {
+            // Before what is closed, which it may be among.
+            if (error == 0) {
+                error = posix_spawn_file_actions_adddup2(
+                    actions, request->ready, request->ready_number);
+            }
+            for (; first < request->ready_number && error == 0; first++) {
+                error = posix_spawn_file_actions_addclose(actions, first);
+            }
+            first = request->ready_number + 1;
+        }
+        if (error == 0) error = posix_spawn_file_actions_addclosefrom_np(actions, first);
     }
     // A duplicate onto itself clears close-on-exec in the child.
     if (error == 0 && request->kept >= 0) {
@@ -178,8 +191,8 @@ static int fill_attributes(const synmesh_spawn_request *request, posix_spawnattr
     sigset_t none, defaults;
     sigemptyset(&none);
     short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
-    if (request->own_group) {
-        flags |= POSIX_SPAWN_SETPGROUP;
+    if (request->own_group || request->own_session) {
+        flags |= request->own_session ? POSIX_SPAWN_SETSID : POSIX_SPAWN_SETPGROUP;
         sigfillset(&defaults);
     } else {
         sigemptyset(&defaults);
@@ -188,7 +201,7 @@ static int fill_attributes(const synmesh_spawn_request *request, posix_spawnattr
     int error = posix_spawnattr_setflags(attributes, flags);
     if (error == 0) error = posix_spawnattr_setsigmask(attributes, &none);
     if (error == 0) error = posix_spawnattr_setsigdefault(attributes, &defaults);
-    if (error == 0) error = posix_spawnattr_setpgroup(attributes, 0);
+    if (error == 0 && request->own_group) error = posix_spawnattr_setpgroup(attributes, 0);
     return error;
 }
 
@@ -212,6 +225,14 @@ int synmesh_spawn(const synmesh_spawn_request *request, pid_t *process) {
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return error;
+}
+
+int synmesh_peer_user(int socket, uid_t *user) {
+    struct ucred credentials;
+    socklen_t size = sizeof credentials;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == -1) return -1;
+    *user = credentials.uid;
+    return 0;
 }
 
 const char *synmesh_signal_name(int number) { return sigabbrev_np(number); }

@@ -16,6 +16,7 @@ extension Mesh {
                     of: agent, in: topology, incarnation: incarnation, book: book, place: place,
                     context: context, control: endpoint)
             }
+            board.reach(.started, agent.name)
             try await waitUntilUp(agent, incarnation: 1)
         } catch {
             throw EnvironmentError(
@@ -27,6 +28,7 @@ extension Mesh {
 
     /// Waits for the agent's own word; one that knows no control plane is up when it runs.
     func waitUntilUp(_ agent: Agent, incarnation: UInt32) async throws {
+        if !agent.upkeep.probes.isEmpty { try await waitForProbes(of: agent.name) }
         guard agent.speaks else {
             if book.transport(of: agent.name) == .nats {
                 try await waitUntilSubscribed(agent)
@@ -145,17 +147,21 @@ extension Mesh {
         case .command(let words):
             executable = words.first ?? ""
             arguments = Array(words.dropFirst())
-            directory = topology.directory
+            directory = agent.upkeep.workingDirectory ?? topology.directory
         case nil: break
         }
         // What other parts are found by is known by now: agents start after them.
         func resolved(_ text: String) -> String {
             RunReference.resolved(text) { book.value(of: $0) }
         }
-        return ProcessSpecification(
+        var specification = ProcessSpecification(
             executable: resolved(executable), arguments: arguments.map(resolved),
             environment: environment.mapValues(resolved), workingDirectory: directory,
             logPath: place.directory.processLogPath(name: agent.name),
-            showsOnConsole: context.options.showsOutput, restart: agent.restart.supervision)
+            showsOnConsole: context.options.showsOutput, restart: agent.restart.supervision,
+            grace: agent.upkeep.grace, limits: agent.upkeep.limits.supervision,
+            probes: agent.upkeep.probes.map(\.supervision))
+        specification.notesTimes = true
+        return specification
     }
 }

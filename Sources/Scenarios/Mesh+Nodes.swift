@@ -108,6 +108,17 @@ extension Mesh {
     ///
     /// Its configuration, made anew, already has the registry and the endpoint that was bound.
     func restore(_ part: String, incarnation: UInt32) {
+        if topology.process(named: part) != nil {
+            Task {
+                do {
+                    try await self.waitForProbes(of: part)
+                    self.book.withLock { $0.ready[part] = incarnation }
+                } catch {
+                    self.context.report("  \(part) did not come back: \(error)")
+                }
+            }
+            return
+        }
         let role: String
         if topology.branches.contains(where: { $0.nodeName == part }) {
             role = "branch"
@@ -183,7 +194,7 @@ extension Mesh {
         try await context.supervisor.spawn(place.process(name)) { incarnation in
             // A node without its file ends with an error that is in its log.
             try? Data((configuration().canonical + "\n").utf8).write(to: URL(filePath: path))
-            return ProcessSpecification(
+            var specification = ProcessSpecification(
                 executable: context.programs + "/synmesh-node", arguments: [program ?? role, path],
                 environment: Mesh.environment(
                     of: name, incarnation: incarnation, context: context, place: place,
@@ -191,6 +202,8 @@ extension Mesh {
                 logPath: place.directory.processLogPath(name: name),
                 showsOnConsole: context.options.showsOutput,
                 restart: RestartPolicy(.onFailure))
+            specification.notesTimes = true
+            return specification
         }
         do {
             try await waitUntilReady(name, role: role, incarnation: 1)

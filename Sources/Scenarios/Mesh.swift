@@ -23,6 +23,8 @@ package actor Mesh {
     package nonisolated let control: ControlServer
     /// What is known of its parts.
     package nonisolated let book = MeshBook()
+    /// How far its agents and helper processes have come in their start.
+    nonisolated let board = StartBoard()
     /// Its histories as far as they were read.
     nonisolated let followed = FollowedHistories()
     var servers: [String: NATSServerProcess] = [:]
@@ -105,14 +107,7 @@ package actor Mesh {
         for proxy in topology.topicProxies { try await start(proxy) }
         try await linkBranches()
         guard withAgents else { return }
-        for level in topology.startOrder {
-            try await withThrowingTaskGroup { group in
-                for agent in level {
-                    group.addTask { try await self.start(agent) }
-                }
-                try await group.waitForAll()
-            }
-        }
+        try await startParts()
     }
 
     /// Has every part end by itself in order: agents, then proxies, so that all histories close.
@@ -121,24 +116,10 @@ package actor Mesh {
         await waitForAcknowledgements()
         watcher?.cancel()
         listener?.cancel()
-        let agents = topology.agents.map(\.name)
-        let nodes = topology.branches.map(\.nodeName) + topology.topicProxies.map(\.nodeName)
-        let foreign =
-            topology.branches.filter(\.provider.isForeign).map(\.name)
-            + topology.topicProxies.filter(\.provider.isForeign).map(\.name)
-        for names in [agents, nodes, foreign, topology.servers.map(\.name)] {
-            await withTaskGroup { group in
-                for name in names {
-                    group.addTask {
-                        // What ended already has its report; what survives is in the certificate.
-                        try? await self.context.supervisor.stop(self.place.process(name))
-                    }
-                }
-                for await report in group {
-                    if let report { heed(endOf: report) }
-                }
-            }
-        }
+        // What ended already has its report; what survives is in the certificate.
+        let reports = await context.supervisor.stop(
+            inOrder: levelsOfStop, grace: graceOfStop)
+        for report in reports { heed(endOf: report) }
         removePools()
         control.close()
         for waiter in breakageWaiters { waiter.resume() }
@@ -168,6 +149,7 @@ package actor Mesh {
                 book.incarnations[part] = max(
                     book.incarnations[part] ?? 0, running.incarnation)
             }
+            board.reach(.started, part)
             if running.incarnation > 1 { restore(part, incarnation: running.incarnation) }
         case .exited(let report):
             guard let part = place.part(report.name) else { return }
@@ -175,24 +157,34 @@ package actor Mesh {
                 "exited",
                 ["process": .string(report.name), "reason": .string(report.description)])
             forget(part, incarnation: report.incarnation)
-            if report.attribution != .us {
-                context.report("  \(report.description)")
-                if case .fault = report.attribution {
-                } else {
-                    crashes.append(report)
-                    doubtReading(of: part, because: report.description)
-                }
-                let policy = restartPolicy(of: part)
-                let isFinal = policy == .never || policy == .onFailure && !report.isFailure
-                if isFinal { declareBroken(because: report.description) }
-            }
+            if report.attribution != .us { heed(unasked: report, of: part) }
         case .givenUp(let name, let reason):
-            guard place.part(name) != nil else { return }
+            guard let part = place.part(name) else { return }
+            board.end(part, successfully: false, because: "\(name) is given up: \(reason)")
+            context.report("  \(name) is given up: \(reason)")
+            if topology.process(named: part)?.isEssential == false { return }
             declareBroken(because: "\(name) is given up: \(reason)")
-        case .restarting(let name, _, _), .paused(let name, _), .resumed(let name):
+        case .restarting(let name, _, _), .paused(let name, _), .resumed(let name),
+            .ready(let name, _), .unready(let name, _, _):
             guard place.part(name) != nil else { return }
             context.note("process", ["process": .string(name), "what": .string("\(event)")])
         }
+    }
+
+    /// An end that we did not bring about.
+    private func heed(unasked report: ExitReport, of part: String) {
+        let isTolerated = isTolerated(report, of: part)
+        if !isTolerated || report.isFailure { context.report("  \(report.description)") }
+        if case .fault = report.attribution {
+        } else if !isTolerated {
+            crashes.append(report)
+            doubtReading(of: part, because: report.description)
+        }
+        let policy = restartPolicy(of: part)
+        let isFinal = policy == .never || policy == .onFailure && !report.isFailure
+        guard isFinal else { return }
+        board.end(part, successfully: !report.isFailure, because: report.description)
+        if !isTolerated { declareBroken(because: report.description) }
     }
 
     private func declareBroken(because reason: String) {
@@ -213,6 +205,7 @@ package actor Mesh {
     private func restartPolicy(of part: String) -> Topologies.RestartPolicy.Condition {
         if let agent = topology.agent(named: part) { return agent.restart.condition }
         if let server = topology.server(named: part) { return server.restart.condition }
+        if let process = topology.process(named: part) { return process.restart.condition }
         return .onFailure
     }
 

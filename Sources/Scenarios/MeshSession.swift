@@ -1,26 +1,41 @@
 internal import Foundation
 public import JSON
+public import Operating
 internal import Recording
 public import Supervision
+internal import Threads
 public import Topologies
 internal import YAML
 
 /// A topology that is simply up: spawned, supervised and taken down, with no scenario.
 public actor MeshSession {
-    private let context: RunContext
-    private let mesh: Mesh
+    let context: RunContext
+    let mesh: Mesh
+    let guardian: Guardian
+    let state = SessionState()
+    /// Where people ask, once it is open.
+    var server: OperatorServer?
 
     /// The folder of the logs and histories.
     public nonisolated var directory: String { context.directory.path }
 
     /// Prepares the mesh's directory, sockets' folder and supervisor.
     ///
+    /// - Parameters:
+    ///   - topology: What is to be up.
+    ///   - name: What it is called, and its folder of logs; nil: as the topology is.
+    ///   - guardian: What outlives this process.
+    ///   - options: What the user chose.
     /// - Throws: `EnvironmentError` when the machine lacks something.
-    public init(_ topology: Topology, guardian: Guardian, options: RunOptions) throws {
+    public init(
+        _ topology: Topology, named name: String? = nil, guardian: Guardian, options: RunOptions
+    ) throws {
         context = try RunContext(
-            name: topology.name, seed: options.seed ?? 1, guardian: guardian, options: options)
+            name: name ?? topology.name, seed: options.seed ?? 1, guardian: guardian,
+            options: options)
         try context.write(topology)
         mesh = try Mesh(topology, at: MeshPlace(of: context), context: context)
+        self.guardian = guardian
     }
 
     /// Starts everything and returns when all of it is ready.
@@ -31,7 +46,9 @@ public actor MeshSession {
     public func start(withAgents: Bool = true) async throws {
         do {
             try await mesh.start(withAgents: withAgents)
+            state.move(to: .up)
         } catch {
+            state.move(to: .broken, because: "\(error)")
             _ = await stop()
             throw error
         }
@@ -97,14 +114,31 @@ public actor MeshSession {
     /// Returns why, when a part has ended that does not come back.
     public func waitForBreakage() async -> String? {
         await mesh.waitForBreakage()
-        return await mesh.breakage
+        let breakage = await mesh.breakage
+        if let breakage { state.move(to: .broken, because: breakage) }
+        return breakage
     }
 
     /// Stops everything and says what is left, which should be nothing.
-    public func stop() async -> LeakCertificate {
+    ///
+    /// - Parameter down: Who asked for it, and is told what is left.
+    /// - Returns: What is left.
+    public func stop(answering down: Exchange? = nil) async -> LeakCertificate {
+        state.move(to: .stopping)
         let ports = await mesh.ports
         await mesh.stop()
         _ = await context.supervisor.stopAll(grace: .seconds(2))
+        let certificate = await context.supervisor.certificate(
+            paths: mesh.topology.removeSockets() + mesh.segmentPaths, ports: ports.sorted())
+        down?.finish([
+            "left": .string(certificate.description), "clean": .bool(certificate.isClean),
+        ])
+        state.finishListening()
+        if let server {
+            // Its thread has a second to get rid of the last words.
+            try? await onDedicatedThread(named: "operator-end") { server.close() }
+        }
+        server = nil
         context.removeRuntimeFolder()
         return await context.supervisor.certificate(
             paths: [context.runtime] + mesh.topology.removeSockets() + mesh.segmentPaths,

@@ -129,6 +129,7 @@ extension Topologies.RestartPolicy {
     var supervision: Supervision.RestartPolicy {
         Supervision.RestartPolicy(
             Supervision.RestartPolicy.Condition(rawValue: condition.rawValue) ?? .never,
-            backoff: backoff, maxRestarts: maximumRestarts, period: period)
+            backoff: backoff, backoffMax: backoffMax, jitter: jitter, stable: stable,
+            maxRestarts: maximumRestarts, period: period)
     }
 }

@@ -96,7 +96,9 @@ package struct RunContext: Sendable {
             runtime = try Self.makeRuntimeFolder(run: run, manifest: guardian.manifest)
             events = try EventLog(path: directory.eventsPath, clock: clock)
             supervisor = try ProcessSupervisor(
-                token: run, console: options.showsOutput ? .standardError() : nil)
+                token: run, console: options.showsOutput ? .standardError() : nil,
+                journal: runtime + "/" + MeshRecord.journal)
+            try MeshRecord(of: self, topology: "", guardian: guardian.process).write(to: runtime)
         } catch let error as SupervisionError {
             throw EnvironmentError(error.attempt, reason: error.reason, remedy: error.remedy)
         } catch {
@@ -198,6 +200,12 @@ public enum Machine {
     /// The longest folder that a run's sockets may be in.
     public static var runtimeFolder: String {
         RunContext.runtimeParent + "/20260101-000000-4194304"
+    }
+
+    /// The path of the running program.
+    public static var program: String {
+        let own = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        return own ?? CommandLine.arguments.first ?? "synmesh"
     }
 
     /// Where the programs of this package are: next to the running one.

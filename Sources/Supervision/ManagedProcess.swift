@@ -27,6 +27,12 @@ final class ManagedProcess {
         let continuation: CheckedContinuation<Result<RunningProcess, SupervisionError>, Never>
     }
 
+    /// Somebody who waits for it to be ready.
+    struct ReadyWaiter {
+        let deadline: UInt64
+        let continuation: CheckedContinuation<ReadyOutcome, Never>
+    }
+
     let name: String
     var make: @Sendable (UInt32) -> ProcessSpecification
     var specification = ProcessSpecification(executable: "", logPath: "")
@@ -37,6 +43,10 @@ final class ManagedProcess {
     var lastExit: ExitReport?
     var waiters: [Waiter] = []
     var startWaiters: [StartWaiter] = []
+    var readyWaiters: [ReadyWaiter] = []
+    /// What its probes say, while it runs.
+    var health: Health?
+    var wasReady = false
     /// Why the latest start failed, for who asked for it.
     var startFailure: SupervisionError?
 
@@ -46,7 +56,18 @@ final class ManagedProcess {
     }
 
     /// When somebody has waited long enough.
-    var deadline: UInt64? { (waiters.map(\.deadline) + startWaiters.map(\.deadline)).min() }
+    var deadline: UInt64? {
+        let all =
+            waiters.map(\.deadline) + startWaiters.map(\.deadline) + readyWaiters.map(\.deadline)
+        return all.min()
+    }
+
+    /// Answers those who wait for it to be ready.
+    func resumeReadyWaiters(with outcome: ReadyOutcome) {
+        let answered = readyWaiters
+        readyWaiters = []
+        for waiter in answered { waiter.continuation.resume(returning: outcome) }
+    }
 
     /// Answers everybody who waits for the end.
     func resumeWaiters(with report: ExitReport?) {
@@ -69,6 +90,13 @@ final class ManagedProcess {
             waiters.removeAll { $0.deadline <= now }
             for waiter in late { waiter.continuation.resume(returning: .success(nil)) }
         }
+        for waiter in readyWaiters where waiter.deadline <= now {
+            let missing = health?.missing.map {
+                "its probe \($0.rule.name) (\($0.rule)): \($0.reason)"
+            }
+            waiter.continuation.resume(returning: .late(missing ?? "it does not run"))
+        }
+        readyWaiters.removeAll { $0.deadline <= now }
         let lateStarts = startWaiters.filter { $0.deadline <= now }
         guard !lateStarts.isEmpty else { return }
         startWaiters.removeAll { $0.deadline <= now }

@@ -12,7 +12,13 @@ final class OutputPump: Sendable {
         let pipe: CInt
         /// The log, which the pump owns from now on.
         let log: CInt
+        /// Where it is noted down what was written when, which the pump owns from now on; -1: nowhere.
+        let times: CInt
         let console: Console?
+        /// Lines that somebody waits for.
+        let patterns: [LinePattern]
+        /// Told of each that was written, on the pump's thread.
+        let heard: @Sendable (Int) -> Void
     }
 
     private enum Command: Sendable {
@@ -55,14 +61,34 @@ final class OutputPump: Sendable {
         var assembler: LineAssembler
         var deadline: UInt64?
         var logFailure: CInt = 0
+        var lines: LineWatch?
+        private var size: Int
+        private var notedAt: UInt64 = 0
 
         init(_ source: Source) {
             self.source = source
+            size = max(lseek(source.log, 0, SEEK_END), 0)
             assembler = LineAssembler(prefix: source.console?.prefix(for: source.name) ?? [])
+            if !source.patterns.isEmpty {
+                lines = LineWatch(source.patterns, found: source.heard)
+            }
+        }
+
+        /// Notes down, every 50 ms at most, how long the log was at a time.
+        private func noteTime(before count: Int) {
+            defer { size += count }
+            guard source.times >= 0 else { return }
+            var time = timespec()
+            clock_gettime(CLOCK_REALTIME, &time)
+            let now = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+            guard now < notedAt || now - notedAt >= 50_000_000 else { return }
+            notedAt = now
+            writeAll("\(now) \(size)\n", to: source.times)
         }
 
         func take(_ bytes: UnsafeRawBufferPointer) {
             if logFailure == 0 {
+                noteTime(before: bytes.count)
                 logFailure = writeAll(bytes, to: source.log)
                 // A full disk must not stop the process: keep reading, say it once.
                 if logFailure != 0 {
@@ -72,14 +98,17 @@ final class OutputPump: Sendable {
                                 .utf8))
                 }
             }
+            lines?.take(bytes)
             guard let console = source.console else { return }
             console.show(assembler.take(bytes))
         }
 
         func end() {
+            lines?.finish()
             source.console?.show(assembler.finish())
             close(source.pipe)
             close(source.log)
+            if source.times >= 0 { close(source.times) }
         }
     }
 

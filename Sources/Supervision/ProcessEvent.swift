@@ -20,6 +20,10 @@ public enum ProcessEvent: Hashable, Sendable {
     case restarting(name: String, incarnation: UInt32, after: Duration)
     /// A process is not started again, although its policy wanted it.
     case givenUp(name: String, reason: String)
+    /// All that must pass of a process's probes does.
+    case ready(name: String, incarnation: UInt32)
+    /// A process that was ready is not any more.
+    case unready(name: String, incarnation: UInt32, reason: String)
     /// A fault stopped a process from running, without ending it.
     case paused(name: String, fault: String)
     /// A paused process goes on.
@@ -37,6 +41,8 @@ extension ProcessEvent: CustomStringConvertible {
         case .restarting(let name, let incarnation, let after):
             "\(name) is started again in \(after) (incarnation \(incarnation))"
         case .givenUp(let name, let reason): "\(name) is given up: \(reason)"
+        case .ready(let name, _): "\(name) is ready"
+        case .unready(let name, _, let reason): "\(name) is not ready any more: \(reason)"
         case .paused(let name, let fault): "\(name) paused by injected fault \(fault)"
         case .resumed(let name): "\(name) goes on"
         }
@@ -71,4 +77,10 @@ public struct ProcessStatus: Hashable, Sendable {
     public let isPaused: Bool
     /// How its latest end came about.
     public let lastExit: ExitReport?
+    /// Whether it runs, and its probes say that it is ready.
+    public let isReady: Bool
+    /// What is known of its probes while it runs.
+    public let probes: [ProbeStatus]
+    /// When it is started again, in nanoseconds of the monotonic clock, while it waits for that.
+    public let restartsAt: UInt64?
 }

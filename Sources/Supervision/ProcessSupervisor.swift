@@ -1,3 +1,5 @@
+internal import CLinux
+
 /// Starts processes, sees to it that they run, and leaves none behind.
 ///
 /// Every process has a name and is the leader of a process group of its own; each start of it is an
@@ -22,10 +24,11 @@ public final class ProcessSupervisor: Sendable {
     /// - Parameters:
     ///   - token: A text that no other run has.
     ///   - console: Where lines are shown; nil: nowhere, only the logs have them.
+    ///   - journal: The file in which each start is noted down, for `Remains`; nil: nowhere.
     ///   - onEvent: Called for each event on the owning thread, so it must not block.
     /// - Throws: `SupervisionError` when there is no room for a thread.
     public init(
-        token: String, console: Console? = nil,
+        token: String, console: Console? = nil, journal: String? = nil,
         onEvent: (@Sendable (ProcessEvent) -> Void)? = nil
     ) throws(SupervisionError) {
         self.token = token
@@ -35,10 +38,12 @@ public final class ProcessSupervisor: Sendable {
         self.mailbox = mailbox
         self.broadcast = broadcast
         let isSubreaper = Guardian.isActive
+        synmesh_raise_descriptors()
+        if let journal { _ = try Journal(appendingTo: journal) }
         try startThread(named: "supervisor") {
             let core = SupervisorCore(
                 token: token, mailbox: mailbox, pump: pump, console: console,
-                isSubreaper: isSubreaper
+                isSubreaper: isSubreaper, journal: journal
             ) { event in
                 onEvent?(event)
                 broadcast.send(event)
@@ -179,6 +184,19 @@ public final class ProcessSupervisor: Sendable {
     ) async throws(SupervisionError) -> ExitReport? {
         try await waiting { core, continuation throws(SupervisionError) in
             try core.waitExit(name, limit: timeout, continuation)
+        }
+    }
+
+    /// Waits until a process's probes say that it is ready, through restarts if need be.
+    ///
+    /// - Parameters:
+    ///   - name: The process; one without probes is ready when it runs.
+    ///   - timeout: How long to wait at most.
+    /// - Returns: That it is; or how it ended for good; or what was missing when time was up.
+    public func waitReady(_ name: String, timeout: Duration) async -> ReadyOutcome {
+        await withCheckedContinuation { continuation in
+            let isOpen = mailbox.post { $0.waitReady(name, limit: timeout, continuation) }
+            if !isOpen { continuation.resume(returning: .late("its supervisor has ended")) }
         }
     }
 

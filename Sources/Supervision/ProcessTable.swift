@@ -16,6 +16,17 @@ public struct ProcessRecord: Hashable, Sendable {
     public let name: String
 }
 
+/// Whom a process has with it.
+public enum ProcessFamily {
+    /// The living processes of its group, and its descendants wherever they are.
+    public static func members(of process: Int32) -> [ProcessRecord] {
+        let table = ProcessTable.all()
+        let group = table.filter { $0.group == process && !$0.isZombie }
+        let all = Set(group).union(ProcessTable.descendants(of: process, in: table))
+        return all.sorted { $0.process < $1.process }
+    }
+}
+
 /// What /proc knows.
 enum ProcessTable {
     /// All processes that this user may see.

@@ -24,10 +24,18 @@ struct Spawning {
         ["SYNMESH_TOKEN": token, "SYNMESH_PROCESS": "\(name)/\(incarnation)"]
     }
 
-    /// Starts the process and has its output read.
+    /// A child, and the reading end of what it says that it is ready on, where it does.
+    struct Started {
+        let child: Child
+        let readyPipe: CInt?
+    }
+
+    /// Starts the process and has its output read; `heard` is called when a line was written that a
+    /// probe waits for, with the probe's index.
     func start(
-        pump: OutputPump, output: UInt64, console: Console?
-    ) throws(SupervisionError) -> Child {
+        pump: OutputPump, output: UInt64, console: Console?,
+        heard: @escaping @Sendable (Int) -> Void
+    ) throws(SupervisionError) -> Started {
         let path = try resolvedExecutable()
         let log = try openLog()
         var ends: [CInt] = [-1, -1]
@@ -37,20 +45,67 @@ struct Spawning {
             throw error
         }
         _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
-        let child: Child
+        let started: Started
         do throws(SupervisionError) {
             defer { close(ends[1]) }
-            child = try OwnChildren.start { () throws(SupervisionError) in
-                try spawn(path, output: ends[1], identifier: output)
-            }
+            started = try startChild(path, output: ends[1], identifier: output)
         } catch {
             close(ends[0])
             close(log)
             throw error
         }
         let shown = specification.showsOnConsole ? console : nil
-        pump.add(output, OutputPump.Source(name: name, pipe: ends[0], log: log, console: shown))
-        return child
+        pump.add(
+            output,
+            OutputPump.Source(
+                name: name, pipe: ends[0], log: log, times: openTimes(), console: shown,
+                patterns: patterns, heard: heard))
+        return started
+    }
+
+    /// Starts a program that asks the process something, with its surroundings.
+    func startProbe(output: CInt) throws(SupervisionError) -> Child {
+        let path = try resolvedExecutable()
+        return try OwnChildren.start { () throws(SupervisionError) in
+            try spawn(path, output: output, identifier: 0)
+        }
+    }
+
+    /// The lines that probes wait for, with the probes' places.
+    private var patterns: [LinePattern] {
+        specification.probes.enumerated().compactMap { index, rule in
+            guard case .line(let pattern) = rule.test else { return nil }
+            return LinePattern(pattern, index: index)
+        }
+    }
+
+    private func startChild(
+        _ path: String, output: CInt, identifier: UInt64
+    ) throws(SupervisionError) -> Started {
+        let numbers = specification.probes.compactMap { rule -> CInt? in
+            if case .descriptor(let number) = rule.test { number } else { nil }
+        }
+        guard let number = numbers.first else {
+            let child = try OwnChildren.start { () throws(SupervisionError) in
+                try spawn(path, output: output, identifier: identifier)
+            }
+            return Started(child: child, readyPipe: nil)
+        }
+        var ends: [CInt] = [-1, -1]
+        guard synmesh_pipe(&ends) == 0 else {
+            throw .system("could not make a pipe for \(name)")
+        }
+        _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+        defer { close(ends[1]) }
+        do throws(SupervisionError) {
+            let child = try OwnChildren.start { () throws(SupervisionError) in
+                try spawn(path, output: output, identifier: identifier, ready: (ends[1], number))
+            }
+            return Started(child: child, readyPipe: ends[0])
+        } catch {
+            close(ends[0])
+            throw error
+        }
     }
 
     private var attempt: String { "could not start \(name)" }
@@ -78,6 +133,14 @@ struct Spawning {
         }
     }
 
+    /// A log whose times cannot be noted down is a log all the same.
+    private func openTimes() -> CInt {
+        guard specification.notesTimes else { return -1 }
+        return open(
+            specification.logPath + ".times",
+            O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o644)
+    }
+
     private func openLog() throws(SupervisionError) -> CInt {
         let log = open(
             specification.logPath, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o644)
@@ -94,7 +157,7 @@ struct Spawning {
     }
 
     private func spawn(
-        _ path: String, output: CInt, identifier: UInt64
+        _ path: String, output: CInt, identifier: UInt64, ready: (end: CInt, number: CInt)? = nil
     ) throws(SupervisionError) -> Child {
         let marks = Self.marks(token: token, name: name, incarnation: incarnation)
         let environment = specification.environment.merging(marks) { _, ours in ours }
@@ -111,11 +174,16 @@ struct Spawning {
                     request.output = output
                     request.kept = -1
                     request.own_group = true
+                    if let ready {
+                        request.ready = ready.end
+                        request.ready_number = ready.number
+                    }
                     return synmesh_spawn(&request, &process)
                 }
             }
         }
         guard error == 0 else { throw failure(error, path) }
+        limit(process)
         // Not reaped yet, so the number cannot mean anybody else.
         let pidfd = synmesh_pidfd_open(process)
         guard pidfd >= 0 else {
@@ -128,6 +196,19 @@ struct Spawning {
         return Child(
             process: process, incarnation: incarnation, startedAt: monotonicNow(), pidfd: pidfd,
             output: identifier)
+    }
+
+    /// Says what the child may use; it has just begun, and where it has ended already, no harm is done.
+    private func limit(_ process: pid_t) {
+        synmesh_restore_descriptors(process)
+        let limits = specification.limits
+        guard limits != ResourceLimits() else { return }
+        func bound(_ number: Int?) -> Int64 { number.map(Int64.init) ?? -1 }
+        var request = synmesh_limits(
+            address_space: bound(limits.addressSpace), files: bound(limits.files),
+            file_size: bound(limits.fileSize),
+            processor_seconds: bound(limits.processorSeconds), nice: CInt(limits.nice))
+        synmesh_limit(process, &request)
     }
 
     private func failure(_ number: CInt, _ path: String) -> SupervisionError {

@@ -50,6 +50,7 @@ extension SupervisorCore {
             handle(.spawned(process.specification.restart), for: process.name)
             emit(.started(running))
             process.resumeStartWaiters(with: .success(running))
+            if process.health == nil { process.resumeReadyWaiters(with: .ready) }
         } catch {
             process.startFailure = error
             let steps = population.take(
@@ -75,8 +76,21 @@ extension SupervisorCore {
         let spawning = Spawning(
             name: process.name, incarnation: incarnation, token: token,
             specification: process.specification)
-        let child = try spawning.start(pump: pump, output: outputs, console: console)
+        let (name, prober) = (process.name, try self.prober(for: process.specification))
+        let started = try spawning.start(pump: pump, output: outputs, console: console) { index in
+            prober?.heard(name, incarnation: incarnation, index: index)
+        }
+        let child = started.child
         process.child = child
+        journal?.note(child, named: name)
+        process.wasReady = false
+        process.health = prober.map { _ in
+            Health(incarnation: incarnation, rules: process.specification.probes)
+        }
+        prober?.watch(
+            ProbeWatch(
+                name: name, incarnation: incarnation, token: token,
+                specification: process.specification, readyPipe: started.readyPipe))
         return RunningProcess(
             name: process.name, incarnation: incarnation, process: child.process,
             startedAt: child.startedAt)
@@ -86,6 +100,9 @@ extension SupervisorCore {
 
     private func drain(_ process: ManagedProcess, killsGroup: Bool) {
         guard let child = process.child else { return }
+        if process.health != nil {
+            existingProber?.forget(process.name, incarnation: child.incarnation)
+        }
         // The zombie leader keeps the number taken; once it is reaped this could hit a stranger.
         if killsGroup { kill(-child.process, SIGKILL) }
         pump.finish(child.output, grace: Self.drainGrace) { [mailbox, name = process.name] in
@@ -103,6 +120,7 @@ extension SupervisorCore {
         _ = OwnChildren.reap(child.process)
         close(child.pidfd)
         process.child = nil
+        process.health = nil
         // At the very end one sweep finds what escaped from all of them.
         let escaped = shutdown == nil ? killEscaped(from: process.name, child.incarnation) : []
         let now = monotonicNow()
@@ -122,6 +140,10 @@ extension SupervisorCore {
         process.lastExit = report
         emit(.exited(report))
         process.resumeWaiters(with: report)
+        // One that comes back may be ready yet.
+        if life(of: process).desire == .down {
+            process.resumeReadyWaiters(with: .ended(report))
+        }
     }
 
     /// Kills what one incarnation left outside its group, so that it holds no port of the next.

@@ -126,7 +126,33 @@ extension SupervisorCore {
         return ProcessStatus(
             name: process.name, incarnation: life.incarnation, phase: stage,
             process: process.child?.process, startedAt: process.child?.startedAt,
-            isPaused: process.pausedBy != nil, lastExit: process.lastExit)
+            isPaused: process.pausedBy != nil, lastExit: process.lastExit,
+            isReady: life.phase == .running && process.health?.isReady ?? true,
+            probes: process.health?.probes ?? [], restartsAt: nextStart(of: life))
+    }
+
+    private func nextStart(of life: Lifecycle) -> UInt64? {
+        if case .waiting(let until) = life.phase { until } else { nil }
+    }
+
+    /// Waits until a process is ready; one without probes is when it runs.
+    func waitReady(
+        _ name: String, limit: Duration, _ continuation: CheckedContinuation<ReadyOutcome, Never>
+    ) {
+        guard let process = processes[name] else {
+            continuation.resume(returning: .late("it was never started"))
+            return
+        }
+        let life = life(of: process)
+        if life.phase == .running, process.health?.isReady ?? true {
+            continuation.resume(returning: .ready)
+        } else if life.phase == .ended, let exit = process.lastExit {
+            continuation.resume(returning: .ended(exit))
+        } else {
+            let deadline = monotonicNow() + limit.nanoseconds
+            process.readyWaiters.append(
+                ManagedProcess.ReadyWaiter(deadline: deadline, continuation: continuation))
+        }
     }
 
     func signal(_ name: String, _ number: Int32, fault: String) throws(SupervisionError) {

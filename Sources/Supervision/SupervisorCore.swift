@@ -16,12 +16,16 @@ final class SupervisorCore {
     /// Whether orphans of our children come to this process.
     let isSubreaper: Bool
 
+    /// Where starts are noted down.
+    let journal: Journal?
     var processes: [String: ManagedProcess] = [:]
     /// What each of them is in its life, and what is to be done about it.
     var population = Population()
     var shutdown: Shutdown?
     var hasEnded = false
     var outputs: UInt64 = 0
+    /// Asks processes how they are; there is none before somebody is to be asked.
+    private(set) var existingProber: Prober?
     private var strangersDue: UInt64 = 0
     private var outOfMemoryKills: UInt64
     /// The process table, as of this turn of the loop: many ends in one turn share one look.
@@ -30,13 +34,15 @@ final class SupervisorCore {
 
     init(
         token: String, mailbox: Mailbox<Command>, pump: OutputPump, console: Console?,
-        isSubreaper: Bool, emit: @escaping @Sendable (ProcessEvent) -> Void
+        isSubreaper: Bool, journal: String?, emit: @escaping @Sendable (ProcessEvent) -> Void
     ) {
         self.token = token
         self.mailbox = mailbox
         self.pump = pump
         self.console = console
         self.isSubreaper = isSubreaper
+        // That it can be written was seen before this thread was there.
+        self.journal = journal.flatMap { try? Journal(appendingTo: $0) }
         self.emit = emit
         outOfMemoryKills = Self.readOutOfMemoryKills()
         OwnChildren.count(1)
@@ -147,6 +153,39 @@ final class SupervisorCore {
         return found["\(name)/\(incarnation)"] ?? []
     }
 
+    // MARK: Probes
+
+    func prober(for specification: ProcessSpecification) throws(SupervisionError) -> Prober? {
+        guard !specification.probes.isEmpty else { return nil }
+        if let existingProber { return existingProber }
+        let prober = try Prober { [mailbox] report in mailbox.post { $0.probed(report) } }
+        existingProber = prober
+        return prober
+    }
+
+    private func probed(_ report: ProbeReport) {
+        guard let process = processes[report.name],
+            process.health?.incarnation == report.incarnation
+        else { return }
+        process.health?.take(report.index, passes: report.passes, reason: report.reason)
+        guard let health = process.health else { return }
+        let probe = health.probes[report.index]
+        if report.passes == false, probe.rule.role != .readiness {
+            handle(
+                .probeFailed(probe.rule.name, grace: process.specification.grace),
+                for: process.name)
+        }
+        guard health.isReady != process.wasReady else { return }
+        process.wasReady = health.isReady
+        if health.isReady {
+            emit(.ready(name: process.name, incarnation: report.incarnation))
+            process.resumeReadyWaiters(with: .ready)
+        } else {
+            let reason = "\(probe.rule.name): \(probe.reason)"
+            emit(.unready(name: process.name, incarnation: report.incarnation, reason: reason))
+        }
+    }
+
     // MARK: The kernel's part
 
     func memoryRanOut() -> Bool {
@@ -177,6 +216,7 @@ final class SupervisorCore {
             }
             process.resumeWaiters(with: nil)
             process.resumeStartWaiters(with: .failure(.supervisorEnded))
+            process.resumeReadyWaiters(with: .late("its supervisor has ended"))
         }
         if shutdown == nil { shutdown = Shutdown(deadline: 0, waiting: [], names: []) }
         finishShutdown(limit: .seconds(1))

@@ -35,10 +35,12 @@ public struct Agent: Sendable {
     public let sending: NATSSending
     /// Its settings as it gets them: sizes in bytes, groups expanded, paths resolved.
     public let settings: Value
-    /// The agents that must be ready before it starts, groups expanded.
-    public let dependencies: [String]
+    /// What must be so of other agents and processes before it starts, groups expanded.
+    public let dependencies: [Dependency]
     /// What happens when it ends by itself.
     public let restart: RestartPolicy
+    /// How it is kept.
+    public let upkeep: Upkeep
     /// Where the file declares it.
     public let location: Location
 

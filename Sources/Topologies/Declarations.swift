@@ -9,6 +9,8 @@ struct Declarations {
     var topicProxies: [Keyed<TopicProxy>] = []
     var pools: [Keyed<Pool>] = []
     var agents: [Keyed<Agent>] = []
+    var processes: [Keyed<HelperProcess>] = []
+    var processGroups: [Keyed<Group>] = []
     /// Where `agents` stands.
     var agentsLocation: Location?
 
@@ -88,8 +90,11 @@ struct Declarations {
         let settings: Node?
         let environment: [String: String]
         let environmentFiles: [Located<String>]
-        let dependencies: [Located<String>]
+        let dependencies: [Dependency]
         let restart: RestartPolicy
+        let upkeep: Upkeep
+        /// Keys that are about a program of the user's alone, where they stand.
+        let upkeepKeys: [(key: String, location: Location)]
     }
 
     struct Answer {
@@ -126,6 +131,11 @@ extension Declarations {
                 "pools", .dictionary(of: pool, count: few), default: [])
             declarations.agents = file.optional(
                 "agents", .dictionary(of: agent, count: 0...Resolver.agentCountMax), default: [])
+            declarations.processes = file.optional(
+                "processes", .dictionary(of: helperProcess, count: 0...Resolver.agentCountMax),
+                default: [])
+            declarations.processGroups = file.optional(
+                "groups", .dictionary(of: group, count: few), default: [])
             declarations.agentsLocation = file.keyLocation(of: "agents")
             return declarations
         }
@@ -266,11 +276,13 @@ extension Declarations {
                     "nats_send", .enumeration("choice", of: NATSSending.self), default: .atOnce),
                 settings: agent.optional("settings", .any),
                 environment: agent.optional("environment", .environment, default: [:]),
-                environmentFiles: agent.optional(
-                    "env_file", .listOrOne(of: .located(.nonemptyText), count: few), default: []),
-                dependencies: agent.optional(
-                    "depends_on", .listOrOne(of: .located(.string)), default: []),
-                restart: agent.optional("restart", .restartPolicy, default: RestartPolicy()))
+                environmentFiles: agent.optional("env_file", environmentFiles, default: []),
+                dependencies: agent.optional("depends_on", dependencies, default: []),
+                restart: agent.optional("restart", .restartPolicy, default: RestartPolicy()),
+                upkeep: upkeep(agent),
+                upkeepKeys: ["probes", "working_directory", "limits"].compactMap { key in
+                    agent.keyLocation(of: key).map { (key, $0) }
+                })
         }
     }
 

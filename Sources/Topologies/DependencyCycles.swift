@@ -10,15 +10,22 @@ extension Resolver {
         for entry in declarations.agents {
             for name in agentNames[entry.key, default: []] { group[name] = entry.key }
         }
-        for entry in declarations.agents { group[entry.key] = entry.key }
+        for entry in declarations.processes {
+            for name in processNames[entry.key, default: []] { group[name] = entry.key }
+        }
+        let declared =
+            declarations.agents.map { ($0.key, $0.value?.dependencies ?? []) }
+            + declarations.processes.map { ($0.key, $0.value?.dependencies ?? []) }
+        for (key, _) in declared { group[key] = key }
 
         var waitsFor: [String: [(group: String, location: Location)]] = [:]
-        for entry in declarations.agents {
-            waitsFor[entry.key] = entry.value?.dependencies.compactMap { reference in
-                group[reference.value].map { ($0, reference.location) }
+        for (key, dependencies) in declared {
+            waitsFor[key] = dependencies.compactMap { dependency in
+                group[dependency.name.value].map { ($0, dependency.name.location) }
             }
         }
-        let order = declarations.agents.map(\.key)
+        let order = declared.map(\.0)
+        let what = declarations.processes.isEmpty ? "agents" : "parts"
         var remaining = Self.unstartable(order, waitsFor)
         while let start = order.first(where: { remaining.contains($0) }) {
             let cycle = Self.cycle(from: start, within: remaining, waitsFor)
@@ -26,7 +33,7 @@ extension Resolver {
             let path = cycle.map(\.group) + [first.group]
             let shown = path.count > 12 ? path.prefix(10) + ["…", first.group] : path[...]
             diagnostics.error(
-                "agents wait for each other: " + shown.joined(separator: " -> "),
+                "\(what) wait for each other: " + shown.joined(separator: " -> "),
                 at: first.location, help: "remove one of these from 'depends_on'")
             // Without the reported ones, what waited for them only is no circle of its own.
             remaining.subtract(cycle.map(\.group))

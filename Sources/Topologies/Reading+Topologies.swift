@@ -103,6 +103,13 @@ extension Reading where Value == RestartPolicy {
                 backoff: restart.optional(
                     "backoff", .duration(in: .zero ... .seconds(3_600)),
                     default: standard.backoff),
+                backoffMax: restart.optional(
+                    "backoff_max", .duration(in: .zero ... .seconds(3_600)),
+                    default: standard.backoffMax),
+                jitter: restart.optional("jitter", .percentage(in: 0...100), default: 0) / 100,
+                stable: restart.optional(
+                    "stable", .duration(in: .zero ... .seconds(86_400)),
+                    default: standard.stable),
                 maximumRestarts: restart.optional(
                     "max_restarts", .integer(in: 0...1_000_000),
                     default: standard.maximumRestarts),

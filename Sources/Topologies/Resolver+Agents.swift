@@ -46,7 +46,8 @@ extension Resolver {
                 help: "declare one: 'nats: {main: {}}'")
         }
         let settings = settings(of: agent, kind)
-        let dependencies = dependencies(of: agent)
+        let dependencies = dependencies(agent.dependencies)
+        checkUpkeep(of: agent)
         let launches = launches(of: agent, kind, isFull: isFull)
         let answers = answers(of: agent)
         return agentNames[entry.key, default: []].map { name in
@@ -58,6 +59,7 @@ extension Resolver {
                 acknowledges: !isForeign && (kind != nil || agent.acknowledges?.value == true),
                 answers: answers, sending: agent.sending, settings: settings,
                 dependencies: dependencies, restart: agent.restart,
+                upkeep: resolved(agent.upkeep),
                 location: entry.location, isBehindForeignProxy: isForeign,
                 deliveryLocation: agent.delivery?.location, launches: launches)
         }
@@ -174,10 +176,14 @@ extension Resolver {
         return .object(members)
     }
 
-    private func dependencies(of agent: Declarations.Agent) -> [String] {
-        expanded(
-            agent.dependencies,
-            help: "agents start after every server, branch and topic proxy by themselves")
+    /// A kind says for itself when it is ready, and runs where the run is.
+    private func checkUpkeep(of agent: Declarations.Agent) {
+        guard agent.kindKey != nil else { return }
+        for (key, location) in agent.upkeepKeys {
+            diagnostics.error(
+                "'\(key)' is for commands", at: location,
+                help: "remove it: a built-in agent says by itself when it is ready")
+        }
     }
 
     /// The agents that references mean, each once, in the order of the references.
@@ -187,12 +193,20 @@ extension Resolver {
     ///   - help: what to do where one is another part's name
     /// - Returns: the names of agents; those that do not exist are reported
     func expanded(_ references: [Located<String>], help: String? = nil) -> [String] {
+        expanded(references, among: agentNames, what: "agent", known: groups, help: help)
+    }
+
+    /// The same of any parts, which `meanings` has by their names and their groups' names.
+    func expanded(
+        _ references: [Located<String>], among meanings: [String: [String]], what: String,
+        known: [String], help: String? = nil
+    ) -> [String] {
         var seen: Set<String> = []
         var names: [String] = []
         for reference in references where seen.insert(reference.value).inserted {
-            guard let meant = agentNames[reference.value] else {
-                if !reportReplica(reference) {
-                    unknown("agent", reference, among: groups, help: help)
+            guard let meant = meanings[reference.value] else {
+                if !reportReplica(reference, among: meanings) {
+                    unknown(what, reference, among: known, help: help)
                 }
                 continue
             }
@@ -202,12 +216,14 @@ extension Resolver {
     }
 
     /// Reports a replica whose number does not exist; `false` where the name is no replica's.
-    private func reportReplica(_ reference: Located<String>) -> Bool {
+    private func reportReplica(
+        _ reference: Located<String>, among meanings: [String: [String]]
+    ) -> Bool {
         guard let dash = reference.value.lastIndex(of: "-"), parts[reference.value] == nil,
             Int(reference.value[dash...].dropFirst()) != nil
         else { return false }
         let group = String(reference.value[..<dash])
-        guard let names = agentNames[group], names.first != group, let last = names.last else {
+        guard let names = meanings[group], names.first != group, let last = names.last else {
             return false
         }
         diagnostics.error(
@@ -261,7 +277,7 @@ extension Resolver {
     }
 
     /// What files of variables say; the later one wins.
-    private func environment(from files: [Located<String>]) -> [String: String] {
+    func environment(from files: [Located<String>]) -> [String: String] {
         var variables: [String: String] = [:]
         for file in files {
             let path = file.value.hasPrefix("/") ? file.value : "\(directory)/\(file.value)"

@@ -61,33 +61,54 @@ extension Resolver {
         for entry in declarations.pools { declare(entry.key, "pool", entry.location) }
         for entry in declarations.agents { declare(entry.key, "agent", entry.location) }
 
+        for entry in declarations.processes { declare(entry.key, "process", entry.location) }
+        for entry in declarations.processGroups { declare(entry.key, "group", entry.location) }
+
         var count = 0
         for entry in declarations.agents {
-            guard let agent = entry.value, agent.hasReplicas else {
-                agentNames[entry.key] = [entry.key]
-                count += 1
-                continue
-            }
-            let replicas = agent.replicas?.value ?? 1
-            count += replicas
-            guard count <= Self.agentCountMax else { break }
-            let names = (1...replicas).map { "\(entry.key)-\($0)" }
+            guard
+                let names = replicas(
+                    of: entry.key, entry.location, entry.value?.replicas,
+                    hasReplicas: entry.value?.hasReplicas ?? false, count: &count)
+            else { break }
             agentNames[entry.key] = names
-            for name in names {
-                agentNames[name] = agentNames[name] ?? [name]
-            }
-            let location = agent.replicas?.location ?? entry.location
-            if let longest = names.last, Names.isLegal(entry.key) {
-                checkName(longest, at: location)
-            }
-            for name in names { declare(name, "replica", location, isLegalityKnown: true) }
+            for name in names { agentNames[name] = agentNames[name] ?? [name] }
+        }
+        for entry in declarations.processes {
+            guard
+                let names = replicas(
+                    of: entry.key, entry.location, entry.value?.replicas,
+                    hasReplicas: entry.value?.hasReplicas ?? false, count: &count)
+            else { break }
+            processNames[entry.key] = names
+            for name in names { processNames[name] = processNames[name] ?? [name] }
         }
         if count > Self.agentCountMax {
             diagnostics.error(
-                "the topology has more than \(Self.agentCountMax) agents",
+                "the topology has more than \(Self.agentCountMax) agents"
+                    + (declarations.processes.isEmpty ? "" : " and processes"),
                 at: declarations.agentsLocation
                     ?? Location(source: source, line: 1, column: 1, length: 0))
         }
+    }
+
+    /// The names of one or all of several alike; `nil` where they are too many.
+    private func replicas(
+        of key: String, _ location: Location, _ replicas: Located<Int>?, hasReplicas: Bool,
+        count: inout Int
+    ) -> [String]? {
+        guard hasReplicas else {
+            count += 1
+            return [key]
+        }
+        let number = replicas?.value ?? 1
+        count += number
+        guard count <= Self.agentCountMax else { return nil }
+        let names = (1...number).map { "\(key)-\($0)" }
+        let location = replicas?.location ?? location
+        if let longest = names.last, Names.isLegal(key) { checkName(longest, at: location) }
+        for name in names { declare(name, "replica", location, isLegalityKnown: true) }
+        return names
     }
 
     private func declare(

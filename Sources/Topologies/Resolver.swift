@@ -19,6 +19,8 @@ final class Resolver {
     var parts: [String: (what: String, location: Location)] = [:]
     /// The names of the agents that each name of an agent or a group means.
     var agentNames: [String: [String]] = [:]
+    /// The same of helper processes.
+    var processNames: [String: [String]] = [:]
     /// The agents as the file calls them.
     private(set) lazy var groups = declarations.agents.map(\.key)
     var servers: [NATSServer] = []
@@ -60,8 +62,17 @@ final class Resolver {
         checkEndpoints()
         let pools = resolvedPools()
         let agents = resolvedAgents()
+        let processes = resolvedProcesses()
         checkRunReferences(in: root)
         checkDependencyCycles()
+        let dependencies = Dictionary(
+            processes.map { ($0.name, $0.dependencies) }
+                + agents.map { ($0.name, $0.dependencies) }, uniquingKeysWith: { first, _ in first }
+        )
+        let groups = resolvedGroups {
+            Topology.levels(of: processes.map(\.name) + agents.map(\.name), dependencies)
+                .flatMap(\.self)
+        }
         checkForeignBorders(agents)
         checkForeignNeighbours(agents)
         checkDelivery(agents)
@@ -72,6 +83,6 @@ final class Resolver {
             directory: directory,
             servers: servers,
             branches: branches, topicProxies: topicProxies, pools: pools, agents: agents,
-            blindSpots: blindSpots)
+            processes: processes, groups: groups, blindSpots: blindSpots)
     }
 }

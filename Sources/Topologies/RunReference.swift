@@ -89,12 +89,16 @@ extension Resolver {
 
     private func check(_ inner: Substring, at location: Location, path: [String]) {
         let isHeeded =
-            path.count > 2 && path[0] == "agents"
-            && ["command", "environment", "settings", "transports"].contains(path[2])
+            path.count > 2
+            && (path[0] == "agents"
+                && ["command", "environment", "settings", "transports"].contains(path[2])
+                || path[0] == "processes" && ["command", "environment"].contains(path[2]))
         guard isHeeded else {
             diagnostics.error(
                 "'${\(inner)}' is known only when the mesh runs", at: location,
-                help: "it may stand in the command, environment and settings of agents")
+                help:
+                    "it may stand in the command and environment of agents and processes, and in the "
+                    + "settings of agents")
             return
         }
         func require(_ name: String, _ what: String, among names: [String]) {

@@ -26,6 +26,10 @@ public struct Topology: Sendable {
     public let pools: [Pool]
     /// The agents, replicas expanded, in the file's order.
     public let agents: [Agent]
+    /// The programs beside the mesh, replicas expanded, in the file's order.
+    public let processes: [HelperProcess]
+    /// What of agents and processes lives and dies together.
+    public let groups: [ProcessGroup]
     /// What no run of it can show, and why.
     public let blindSpots: [BlindSpot]
 }
@@ -64,7 +68,11 @@ extension Topology {
         var placed: Set<String> = []
         var waiting = agents
         while !waiting.isEmpty {
-            let level = waiting.filter { placed.isSuperset(of: $0.dependencies) }
+            let level = waiting.filter { agent in
+                agent.dependencies.allSatisfy {
+                    placed.contains($0.name) || self.agent(named: $0.name) == nil
+                }
+            }
             // A loaded topology has no cycle; without this, one would never end.
             guard !level.isEmpty else { return levels + [waiting] }
             levels.append(level)
@@ -217,6 +225,12 @@ public struct RestartPolicy: Sendable, Hashable {
     public let condition: Condition
     /// How long to wait before that.
     public let backoff: Duration
+    /// The longest such wait: each is twice the one before.
+    public let backoffMax: Duration
+    /// Which share of each wait is up to chance, from 0 to 1.
+    public let jitter: Double
+    /// After how long a time up the next wait is the first one again.
+    public let stable: Duration
     /// How many restarts within `period` are too many.
     public let maximumRestarts: Int
     /// The time in which restarts are counted.
@@ -225,10 +239,14 @@ public struct RestartPolicy: Sendable, Hashable {
     /// Names a policy.
     public init(
         condition: Condition = .never, backoff: Duration = .milliseconds(100),
+        backoffMax: Duration = .seconds(5), jitter: Double = 0, stable: Duration = .seconds(10),
         maximumRestarts: Int = 5, period: Duration = .seconds(60)
     ) {
         self.condition = condition
         self.backoff = backoff
+        self.backoffMax = backoffMax
+        self.jitter = jitter
+        self.stable = stable
         self.maximumRestarts = maximumRestarts
         self.period = period
     }

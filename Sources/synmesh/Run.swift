@@ -2,6 +2,7 @@ import Analysis
 import ArgumentParser
 import Glibc
 import JSON
+import Operating
 import Recording
 import Reporting
 import Scenarios
@@ -102,7 +103,8 @@ actor Interruptions {
 extension ExitStatus {
     init(for error: any Error) {
         switch error {
-        case is EnvironmentError, is SupervisionError, is ThreadError: self = .environment
+        case is EnvironmentError, is SupervisionError, is ThreadError, is OperatingError:
+            self = .environment
         case is CancellationError: self = .interrupted
         default: self = .defect
         }

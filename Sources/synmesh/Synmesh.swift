@@ -7,7 +7,8 @@ struct Program {
     static func main() async {
         var guardian: Guardian?
         if let command = CommandLine.arguments.dropFirst().first,
-            ["up", "run", "bench", "conformance"].contains(command), !asksForHelp
+            ["up", "run", "bench", "conformance"].contains(command), !asksForHelp,
+            command != "up" || !Up.isDetaching(CommandLine.arguments.dropFirst(2))
         {
             do throws(SupervisionError) {
                 guardian = try Guardian.enter()
@@ -39,7 +40,10 @@ struct Synmesh: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            Check.self, Up.self, Run.self, Diff.self, Report.self, Bench.self, Conform.self,
+            Check.self, Up.self, Down.self, Ps.self, Logs.self, Restart.self, Stop.self,
+            Start.self, Explain.self, Events.self, Clean.self, Run.self, Diff.self, Report.self,
+            Bench.self,
+            Conform.self,
         ])
 }
 
@@ -69,3 +73,17 @@ func printError(_ text: String) {
         position += written
     }
 }
+
+/// Writes to standard output as it is, whatever bytes they are, and ends where nobody reads any more.
+func writeOutput(_ bytes: [UInt8]) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+        let count = rest.withUnsafeBytes { write(1, $0.baseAddress, $0.count) }
+        if count < 0, errno == EINTR { continue }
+        guard count > 0 else { exit(ExitStatus.asExpected.rawValue) }
+        rest = rest.dropFirst(count)
+    }
+}
+
+/// Waits, where nothing tells when to look again.
+func pause(milliseconds: Int32) { _ = poll(nil, 0, milliseconds) }

@@ -98,6 +98,30 @@ struct LifecycleTests {
         #expect(words.hasSuffix(") \(expected)"))
     }
 
+    @Test("A process may use what its limits say, and an end by one is said to be the kernel's")
+    func limits() async throws {
+        let directory = try TemporaryDirectory()
+        let supervisor = try ProcessSupervisor(token: uniqueToken())
+        try await supervisor.spawn("child") { _ in
+            var specification = shell(
+                "while [ ! -e go ]; do :; done; ulimit -n; ulimit -v; nice; cat /dev/zero > file",
+                in: directory)
+            specification.workingDirectory = directory.path
+            specification.limits = ResourceLimits(
+                addressSpace: 512 << 20, files: 64, fileSize: 4_096, nice: 3)
+            return specification
+        }
+        // Its limits are there once its start has returned.
+        try directory.write("", to: "go")
+        let report = try #require(
+            try await supervisor.waitExit("child", timeout: .seconds(30)))
+        let nice = getpriority(Int32(PRIO_PROCESS.rawValue), 0) + 3
+        #expect(directory.text(of: "log").hasPrefix("64\n524288\n\(nice)\n"))
+        #expect(directory.text(of: "file").utf8.count == 4_096)
+        // The shell passes on that its `cat` was ended by SIGXFSZ.
+        #expect(report.cause == .exited(code: 128 + SIGXFSZ))
+    }
+
     @Test("A killed process is restarted under the next incarnation, and the fault is named")
     func injectedKill() async throws {
         let directory = try TemporaryDirectory()
@@ -115,7 +139,7 @@ struct LifecycleTests {
             case .started(let running): seen.append("started \(running.incarnation)")
             case .exited(let report): seen.append("\(report.cause), \(report.attribution)")
             case .restarting(_, let incarnation, _): seen.append("restarting \(incarnation)")
-            case .givenUp, .paused, .resumed: seen.append("\(event)")
+            case .givenUp, .paused, .resumed, .ready, .unready: seen.append("\(event)")
             }
             if seen.count == 4 { break }
         }

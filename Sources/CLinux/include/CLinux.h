@@ -84,13 +84,21 @@ typedef struct {
     int output;
     // A descriptor the child keeps although it closes on exec here; -1: none.
     int kept;
+    // What becomes the descriptor `ready_number` of the child, if that is 3 or more.
+    int ready;
+    int ready_number;
     // True: a process group of its own, all signals at their defaults. False: the parent's group,
     // and only SIGPIPE at its default. The mask is empty in both cases.
     bool own_group;
+    // True: a session of its own, and all signals at their defaults.
+    bool own_session;
 } synmesh_spawn_request;
 
 // Starts a program. Returns 0, or the errno value that says why not.
 int synmesh_spawn(const synmesh_spawn_request *request, pid_t *process);
+
+// Who is at the other end of a Unix socket. Returns 0, or -1.
+int synmesh_peer_user(int socket, uid_t *user);
 
 // The name of a signal without its SIG, such as KILL; NULL for a number that has none.
 const char *synmesh_signal_name(int number);
@@ -105,6 +113,9 @@ int synmesh_remove_tree(const char *path);
 // Locks and loads for shared memory.
 #include "SharedMemory.h"
 #include "Sockets.h"
+
+// What processes may use.
+#include "Limits.h"
 
 // Timers to poll.
 #include "Timer.h"

@@ -1,0 +1,77 @@
+internal import JSON
+internal import Operating
+internal import Recording
+internal import Supervision
+internal import Topologies
+
+/// Why a part is as it is, in lines for people.
+extension MeshSession {
+    func explain(_ request: Request) async throws -> [String] {
+        let name = request.arguments["name"]?.string ?? ""
+        let topology = mesh.topology
+        let dependencies = topology.dependencies[name]
+        let process = mesh.place.process(name)
+        guard let status = await context.supervisor.statuses().first(where: { $0.name == process })
+        else {
+            guard let dependencies else { throw unknown(name) }
+            let missing = mesh.board.missing(dependencies).map { dependency in
+                "  it waits for '\(dependency.name)' to be "
+                    + dependency.condition.rawValue.replacing("_", with: " ")
+            }
+            return ["\(name) has not been started"] + missing
+        }
+        let report = ProcessReport(status, kind: "", isReady: mesh.book.isReady(name))
+        return ["\(name) " + headline(report)] + probes(status) + ends(status, of: name)
+    }
+
+    private func unknown(_ name: String) -> OperatingError {
+        let topology = mesh.topology
+        let names = topology.agents.map(\.name) + topology.processes.map(\.name)
+        return OperatingError(
+            .badArguments, "there is no part '\(name)'",
+            remedy: names.isEmpty ? nil : "There is \(names.prefix(20).joined(separator: ", ")).")
+    }
+
+    private func headline(_ report: ProcessReport) -> String {
+        let status = report.status
+        let number = status.process.map { "process \($0), " } ?? ""
+        let incarnation = "\(number)incarnation \(status.incarnation)"
+        switch status.phase {
+        case .running:
+            let paused = status.isPaused ? ", and is kept from running by a fault" : ""
+            let isReady = report.isReady && status.isReady
+            return "runs (\(incarnation)) and is \(isReady ? "" : "not ")ready\(paused)"
+        case .stopping: return "is being stopped (\(incarnation))"
+        case .restarting:
+            return "is going to be started again (incarnation \(status.incarnation + 1))"
+        case .ended: return "has ended (incarnation \(status.incarnation))"
+        }
+    }
+
+    private func probes(_ status: ProcessStatus) -> [String] {
+        status.probes.map { probe in
+            let state =
+                switch probe.passes {
+                case true?: "passes"
+                case false?: "fails"
+                case nil: "has not passed"
+                }
+            return "  its \(probe.rule.role.rawValue) probe '\(probe.rule.name)' \(state): "
+                + "\(probe.rule): \(probe.reason)"
+        }
+    }
+
+    private func ends(_ status: ProcessStatus, of part: String) -> [String] {
+        var lines: [String] = []
+        if let process = status.process, status.phase == .stopping {
+            let left = ProcessFamily.members(of: process)
+            lines += left.map { "  still there: process \($0.process) (\($0.name))" }
+        }
+        if let exit = status.lastExit {
+            lines.append("  its latest end: \(exit)")
+            lines += exit.escaped.map { "  it had left behind process \($0.process) (\($0.name))" }
+        }
+        lines.append("  its output: \(mesh.place.directory.processLogPath(name: part))")
+        return lines
+    }
+}

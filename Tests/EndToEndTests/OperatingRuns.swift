@@ -1,0 +1,278 @@
+import Foundation
+import Glibc
+import JSON
+import Testing
+
+/// A mesh in the background, asked and told through the built `synmesh`.
+@Suite(.serialized) struct OperatingRuns {
+    /// A folder with a topology, a place of its own for what is noted down of meshes, and their end.
+    private final class Place {
+        let folder: TemporaryFolder
+        let topology: String
+
+        init(_ text: String = Place.text, named name: String = "side") throws {
+            folder = try TemporaryFolder()
+            topology = try folder.write(text, to: "\(name).yaml")
+        }
+
+        deinit { _ = try? run("down", "--all") }
+
+        static let text = """
+            synmesh: 1
+            branches: { core: {} }
+            agents:
+              pinger: { kind: probe, settings: { to: [echo] } }
+              echo: { kind: probe }
+            processes:
+              talker:
+                command: echo one; echo two; printf three; trap 'exit 0' TERM; while :; do sleep 0.01; done
+                probes: { said: { log: ^two$ } }
+                grace: 2s
+              done: { command: [sh, -c, "echo finished"] }
+            """
+
+        func start(_ arguments: String...) throws -> Program {
+            try Program(
+                arguments, in: folder, environment: ["XDG_RUNTIME_DIR": folder.path])
+        }
+
+        func run(_ arguments: String...) throws -> Program.Ending {
+            try Program(
+                arguments, in: folder, environment: ["XDG_RUNTIME_DIR": folder.path]
+            ).wait(atMost: .seconds(60))
+        }
+
+        func up() throws -> Program.Ending {
+            try run("up", "-d", "--wait", topology, "--logs", folder.path)
+        }
+
+        func json(_ arguments: String...) throws -> Value {
+            let ending = try Program(
+                arguments + ["--json"], in: folder,
+                environment: ["XDG_RUNTIME_DIR": folder.path]
+            ).wait(atMost: .seconds(60))
+            #expect(ending.exitCode == 0, "\(arguments): \(ending.errors)")
+            return try Value(parsing: ending.output)
+        }
+
+        /// What `ps` says of a process.
+        func process(_ name: String) throws -> Value {
+            let meshes = try json("ps").at("meshes")?.array ?? []
+            let found = meshes.flatMap { $0["processes"]?.array ?? [] }
+            return try #require(found.first { $0["name"]?.string == name })
+        }
+    }
+
+    @Test("up -d --wait, ps, logs and down: all with JSON too", .timeLimit(.minutes(2)))
+    func background() throws {
+        let place = try Place()
+        #expect(try place.run("ps").output == "no mesh is up\n")
+        let up = try place.up()
+        #expect(up.exitCode == 0, "\(up.errors)")
+        #expect(up.errors.contains("up: side, log in "), "\(up.errors)")
+
+        let talker = try place.process("talker")
+        #expect(talker["phase"] == "running")
+        #expect(talker["ready"] == true)
+        #expect(talker["kind"] == "process")
+        #expect(talker["probes"]?.array?.first?["passes"] == true)
+        #expect(try place.process("pinger")["ready"] == true)
+        let done = try place.process("done")
+        #expect(done["phase"] == "ended")
+        #expect(done.at("last_exit", "code") == 0)
+        let table = try place.run("ps").output
+        #expect(table.contains("side is up ("), "\(table)")
+        #expect(
+            table.split(separator: "\n").contains { line in
+                let words = line.split(separator: " ")
+                return words.starts(with: ["talker", "process", "ready"])
+            }, "\(table)")
+
+        #expect(try place.run("logs", "talker").output == "one\ntwo\nthree\n")
+        #expect(try place.run("logs", "--tail", "1", "talker").output == "three\n")
+        let both = try place.run("logs", "talker", "done").output
+        #expect(both == "talker | one\ntalker | two\ntalker | three\ndone | finished\n")
+        #expect(try place.run("logs", "--since", "1h", "done").output == "finished\n")
+        #expect(try place.run("logs", "--since", "0s", "done").output == "")
+        #expect(try place.json("logs", "done") == ["process": "done", "line": "finished"])
+        #expect(try place.run("logs", "nobody").exitCode == 2)
+
+        let again = try place.up()
+        #expect(again.exitCode == 1)
+        #expect(again.errors.contains("a mesh 'side' is up already"), "\(again.errors)")
+
+        let pids = try ["pinger", "echo", "talker", "core"].compactMap {
+            try place.process($0)["pid"]?.integer
+        }
+        let down = try place.run("down")
+        #expect(down.exitCode == 0, "\(down.errors)")
+        #expect(down.output == "down: side: nothing is left behind\n")
+        for pid in pids { #expect(kill(Int32(pid), 0) != 0) }
+        #expect(try place.run("down").exitCode == 2)
+        #expect(try place.json("ps") == ["meshes": []])
+    }
+
+    @Test("parts are restarted, stopped and started, and explained", .timeLimit(.minutes(2)))
+    func parts() throws {
+        let place = try Place()
+        #expect(try place.up().exitCode == 0)
+        let events = try place.start("events", "--json")
+        let before = try place.process("echo")["pid"]
+        // The first event that is seen says that the listener is there.
+        try events.poll(atMost: .seconds(30), "an event") {
+            _ = try? place.run("restart", "done")
+            return events.text.contains("\"name\":\"done\"")
+        }
+
+        #expect(try place.json("restart", "echo", "talker") == ["parts": ["echo", "talker"]])
+        let echo = try place.process("echo")
+        #expect(echo["incarnation"] == 2)
+        #expect(echo["ready"] == true)
+        #expect(echo["pid"] != before)
+        #expect(echo.at("last_exit", "attribution") == "stopped by us")
+
+        let stopped = try place.run("stop", "talker")
+        #expect(stopped.exitCode == 0, "\(stopped.errors)")
+        #expect(stopped.output.contains("exited with code 0, stopped by us"), "\(stopped.output)")
+        #expect(try place.process("talker")["phase"] == "ended")
+        let explained = try place.run("explain", "talker").output
+        #expect(explained.hasPrefix("talker has ended (incarnation 2)\n"), "\(explained)")
+        #expect(try place.run("start", "talker").output == "started: talker\n")
+        #expect(try place.process("talker")["incarnation"] == 3)
+        let running = try place.run("explain", "talker").output
+        #expect(running.contains(", incarnation 3) and is ready\n"), "\(running)")
+        #expect(
+            running.contains("its readiness probe 'said' passes: a line that matches ^two$"),
+            "\(running)")
+
+        for command in ["restart", "stop", "start", "explain"] {
+            let ending = try place.run(command, "nobody")
+            #expect(ending.exitCode == 2)
+            #expect(ending.errors.contains("there is no part 'nobody'"), "\(ending.errors)")
+        }
+        #expect(try place.run("down").exitCode == 0)
+        let seen = try events.wait()
+        let lines = try seen.output.split(separator: "\n").map { try Value(parsing: String($0)) }
+        let talker = lines.filter { $0["name"] == "talker" }.compactMap { $0["event"]?.string }
+        #expect(
+            talker == [
+                "exited", "started", "ready", "exited", "started", "ready", "exited",
+            ])
+    }
+
+    @Test(
+        "a start that fails says why, with its exit code, and leaves nothing",
+        .timeLimit(.minutes(1)))
+    func failing() throws {
+        let place = try Place(
+            """
+            synmesh: 1
+            processes:
+              bad: { command: echo sorry; exit 3, probes: { up: { log: never } } }
+              slow: { command: [sleep, "1000"], depends_on: [bad] }
+            """)
+        let up = try place.up()
+        #expect(up.exitCode == 3, "\(up.errors)")
+        #expect(up.errors.contains("could not start 'bad': bad (process "), "\(up.errors)")
+        #expect(up.errors.contains("exited with code 3, by itself"), "\(up.errors)")
+        #expect(try place.json("ps") == ["meshes": []])
+    }
+
+    @Test("a wait that is over says what is missing, and the mesh goes on", .timeLimit(.minutes(1)))
+    func slow() throws {
+        let place = try Place(
+            """
+            synmesh: 1
+            processes:
+              slow:
+                command: [sleep, "1000"]
+                probes: { there: { exec: [test, -e, good], period: 20ms } }
+              late: { command: [sleep, "1000"], depends_on: [slow] }
+            """)
+        let up = try place.run(
+            "up", "-d", "--wait", "--timeout", "1", place.topology, "--logs", place.folder.path)
+        #expect(up.exitCode == 1)
+        #expect(up.errors.contains("'side' is not ready after 1.0 s"), "\(up.errors)")
+        let explained = try place.run("explain", "slow").output
+        #expect(
+            explained.contains(
+                "its readiness probe 'there' fails: exec test -e good: exit code 1"), "\(explained)"
+        )
+        #expect(
+            try place.run("explain", "late").output == """
+                late has not been started
+                  it waits for 'slow' to be ready
+
+                """)
+        _ = try place.folder.write("", to: "good")
+        let ps = try place.start("ps")
+        try ps.poll(atMost: .seconds(30), "the rest") {
+            (try? place.json("ps").at("meshes")?.array?.first?["phase"]) == "up"
+        }
+        #expect(try place.run("down").exitCode == 0)
+    }
+
+    @Test(
+        "several meshes are side by side, each with its name", .timeLimit(.minutes(1)))
+    func several() throws {
+        let place = try Place()
+        #expect(try place.up().exitCode == 0)
+        let other = try place.run(
+            "up", "-d", "--wait", "--name", "other", place.topology, "--logs", place.folder.path)
+        #expect(other.exitCode == 0, "\(other.errors)")
+        let unclear = try place.run("down")
+        #expect(unclear.exitCode == 2)
+        #expect(unclear.errors.contains("several meshes are up"), "\(unclear.errors)")
+        #expect(
+            try place.run("down", "--mesh", "other").output
+                == "down: other: nothing is left behind\n")
+        #expect(try place.process("talker")["phase"] == "running")
+        #expect(try place.run("down").exitCode == 0)
+    }
+
+    @Test(
+        "what is left of a mesh that was killed with its guardian is found and cleaned",
+        .timeLimit(.minutes(1)))
+    func clean() throws {
+        let place = try Place(
+            """
+            synmesh: 1
+            processes:
+              ignores:
+                command: trap '' TERM; echo up; while :; do sleep 1000; done
+                probes: { up: { log: up } }
+              sheds:
+                command: [env, -i, /bin/sh, -c, "/bin/sleep 1000 & /bin/echo up; wait"]
+                probes: { up: { log: up } }
+            """)
+        #expect(try place.up().exitCode == 0)
+        let pids = try ["ignores", "sheds"].compactMap { try place.process($0)["pid"]?.integer }
+        let path = try #require(
+            FileManager.default.subpaths(atPath: place.folder.path + "/synmesh")?
+                .first { $0.hasSuffix("mesh.json") })
+        let record = try Value(
+            parsing: String(
+                contentsOfFile: "\(place.folder.path)/synmesh/\(path)", encoding: .utf8))
+        let both = try ["guardian", "orchestrator"].map { name in
+            Int32(try #require(record.count(name, "process")))
+        }
+        // Neither may see the other's end: both are stopped, then killed.
+        for process in both { kill(process, SIGSTOP) }
+        for process in both { kill(process, SIGKILL) }
+        let dry = try place.start("clean", "--dry-run")
+        try dry.poll(atMost: .seconds(30), "their end") { both.allSatisfy { kill($0, 0) != 0 } }
+        #expect(try place.run("ps").errors.contains("was killed together with its guardian"))
+        #expect(try place.run("down").exitCode == 2)
+        let left = try place.run("clean", "--dry-run")
+        #expect(left.exitCode == 1)
+        #expect(left.output.contains("sleep ("), "\(left.output)")
+        for pid in pids { #expect(kill(Int32(pid), 0) == 0) }
+
+        let cleaned = try place.run("clean")
+        #expect(cleaned.exitCode == 0, "\(cleaned.output)")
+        try dry.poll(atMost: .seconds(30), "the end of all") {
+            pids.allSatisfy { kill(Int32($0), 0) != 0 }
+        }
+        #expect(try place.run("clean").output == "nothing is left of any mesh\n")
+    }
+}
