@@ -1,7 +1,7 @@
 # Everything a newcomer needs; `make help` lists it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build test check fuzz soak demo format install clean
+.PHONY: help deps build test check fuzz soak bench-supervision demo format install clean
 
 PREFIX ?= /usr/local
 BIN := .build/release
@@ -35,6 +35,10 @@ fuzz: deps ## Try 100,000 bad inputs on every socket and header (SYNMESH_BAD_INP
 soak: build ## Ten million envelopes over each transport, and the control that must fail
 	set -e; for play in soak-loss soak-zeromq soak-nats; do \
 		$(BIN)/synmesh run scenarios/$$play.yaml; rm -rf logs/$$play; done
+
+# Beside honcho, supervisord and circus, where those are installed (pip install honcho supervisor circus).
+bench-supervision: build ## Measure what supervision promises: survivors, restarts, order, output, 500 agents
+	python3 Benchmarks/supervision/measure.py $(BIN)/synmesh
 
 demo: build ## Play the first rehearsal and print its verdict
 	$(BIN)/synmesh run scenarios/first-rehearsal.yaml

@@ -123,6 +123,8 @@ int synmesh_signals_restore(const synmesh_signal_mask *previous) {
 
 int synmesh_pipe(int *ends) { return pipe2(ends, O_CLOEXEC); }
 
+void synmesh_enlarge_pipe(int end) { fcntl(end, F_SETPIPE_SZ, 1 << 20); }
+
 void synmesh_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 
 int synmesh_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }

@@ -162,6 +162,7 @@ extension Mesh {
             grace: agent.upkeep.grace, limits: agent.upkeep.limits.supervision,
             probes: agent.upkeep.probes.map(\.supervision))
         specification.notesTimes = true
+        specification.logLimit = agent.upkeep.log.map { LogLimit(bytes: $0.size, kept: $0.kept) }
         return specification
     }
 }

@@ -38,7 +38,7 @@ extension Mesh {
         }
     }
 
-    private func start(_ process: HelperProcess) async throws {
+    func start(_ process: HelperProcess) async throws {
         let (context, place, topology, control) = (context, place, topology, control.endpoint)
         let book = book
         do {
@@ -86,6 +86,7 @@ extension Mesh {
             limits: process.upkeep.limits.supervision,
             probes: process.upkeep.probes.map(\.supervision))
         specification.notesTimes = true
+        specification.logLimit = process.upkeep.log.map { LogLimit(bytes: $0.size, kept: $0.kept) }
         return specification
     }
 
@@ -93,7 +94,7 @@ extension Mesh {
     ///
     /// - Throws: `EnvironmentError` with what is missing, or how it ended.
     func waitForProbes(of part: String) async throws {
-        let upkeep = topology.agent(named: part)?.upkeep ?? topology.process(named: part)?.upkeep
+        let upkeep = topology.agent(named: part)?.upkeep ?? helper(named: part)?.upkeep
         let startup = (upkeep?.probes ?? []).filter { $0.role == .startup }.map { probe in
             probe.delay + (probe.period + probe.timeout) * probe.failures
         }
@@ -122,7 +123,7 @@ extension Mesh {
     ///
     /// - Throws: `EnvironmentError` when it is not in time.
     func waitForReturn(of part: String, incarnation: UInt32) async throws {
-        if let process = topology.process(named: part) {
+        if let process = helper(named: part) {
             // One that has done its work by now has no probes to wait for.
             if !process.upkeep.probes.isEmpty { try await waitForProbes(of: part) }
             return
@@ -141,7 +142,7 @@ extension Mesh {
 
     /// Whether an end that nobody asked for is one that the mesh goes on after.
     func isTolerated(_ report: ExitReport, of part: String) -> Bool {
-        guard let process = topology.process(named: part) else { return false }
+        guard let process = helper(named: part) else { return false }
         return !report.isFailure || !process.isEssential
     }
 
@@ -152,8 +153,13 @@ extension Mesh {
         let foreign =
             topology.branches.filter(\.provider.isForeign).map(\.name)
             + topology.topicProxies.filter(\.provider.isForeign).map(\.name)
+        let more = book.withLock { Array($0.helpers.values) }
+        let parts = topology.startLevels.reversed().map { level in
+            // What came by scaling ends with those that it is like.
+            level + more.filter { level.contains("\($0.group)-1") }.map(\.name)
+        }
         let levels =
-            topology.startLevels.reversed() + [nodes, foreign, topology.servers.map(\.name)]
+            parts + [nodes, foreign, topology.servers.map(\.name)]
         return levels.filter { !$0.isEmpty }.map { $0.map(place.process) }
     }
 

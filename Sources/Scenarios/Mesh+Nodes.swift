@@ -108,7 +108,7 @@ extension Mesh {
     ///
     /// Its configuration, made anew, already has the registry and the endpoint that was bound.
     func restore(_ part: String, incarnation: UInt32) {
-        if topology.process(named: part) != nil {
+        if helper(named: part) != nil {
             Task {
                 do {
                     try await self.waitForProbes(of: part)

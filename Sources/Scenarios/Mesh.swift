@@ -162,7 +162,7 @@ package actor Mesh {
             guard let part = place.part(name) else { return }
             board.end(part, successfully: false, because: "\(name) is given up: \(reason)")
             context.report("  \(name) is given up: \(reason)")
-            if topology.process(named: part)?.isEssential == false { return }
+            if helper(named: part)?.isEssential == false { return }
             declareBroken(because: "\(name) is given up: \(reason)")
         case .restarting(let name, _, _), .paused(let name, _), .resumed(let name),
             .ready(let name, _), .unready(let name, _, _):
@@ -205,7 +205,7 @@ package actor Mesh {
     private func restartPolicy(of part: String) -> Topologies.RestartPolicy.Condition {
         if let agent = topology.agent(named: part) { return agent.restart.condition }
         if let server = topology.server(named: part) { return server.restart.condition }
-        if let process = topology.process(named: part) { return process.restart.condition }
+        if let process = helper(named: part) { return process.restart.condition }
         return .onFailure
     }
 
@@ -242,6 +242,10 @@ package final class MeshBook: Sendable {
         var everOnNATS: Set<String> = []
         /// Agents that are being moved: down on purpose.
         var moving: Set<String> = []
+        /// Helper processes that came by scaling, by name.
+        var helpers: [String: HelperProcess] = [:]
+        /// Helper processes that there are too many of, since scaling.
+        var retired: Set<String> = []
         /// Where each NATS server answers.
         package var urls: [String: String] = [:]
     }

@@ -110,6 +110,7 @@ extension MeshSession {
             case "restart": exchange.finish(try await restart(request))
             case "stop": exchange.finish(try await stopParts(request))
             case "start": exchange.finish(try await startParts(request))
+            case "scale": exchange.finish(try await scale(request))
             case "events": await tellEvents(exchange)
             default:
                 exchange.fail(
@@ -140,7 +141,7 @@ extension MeshSession {
     private func kind(of part: String) -> String {
         let topology = mesh.topology
         if topology.agent(named: part) != nil { return "agent" }
-        if topology.process(named: part) != nil { return "process" }
+        if mesh.helper(named: part) != nil { return "process" }
         if topology.server(named: part) != nil { return "server" }
         if topology.branch(named: part) != nil { return "branch" }
         if topology.topicProxies.contains(where: { $0.name == part }) { return "topics" }
@@ -167,11 +168,14 @@ extension MeshSession {
         }
         let known = await context.supervisor.statuses().compactMap { mesh.place.part($0.name) }
         let topology = mesh.topology
+        // What was scaled away is meant only by its own name, which is among the known ones.
+        let retired = mesh.book.withLock { $0.retired }
         var parts: [String] = []
         for name in names {
             let meant =
                 topology.agents(referredToAs: name).map(\.name)
-                + topology.processes.filter { $0.name == name || $0.group == name }.map(\.name)
+                + mesh.helpers.filter { $0.group == name && !retired.contains($0.name) }
+                .map(\.name)
                 + known.filter { $0 == name }
             guard !meant.isEmpty else {
                 throw OperatingError(

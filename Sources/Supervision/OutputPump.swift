@@ -12,8 +12,12 @@ final class OutputPump: Sendable {
         let pipe: CInt
         /// The log, which the pump owns from now on.
         let log: CInt
-        /// Where it is noted down what was written when, which the pump owns from now on; -1: nowhere.
-        let times: CInt
+        /// Where that is.
+        let logPath: String
+        /// Whether it is noted down what was written when.
+        let notesTimes: Bool
+        /// How large the log may become.
+        let logLimit: LogLimit?
         let console: Console?
         /// Lines that somebody waits for.
         let patterns: [LinePattern]
@@ -62,34 +66,22 @@ final class OutputPump: Sendable {
         var deadline: UInt64?
         var logFailure: CInt = 0
         var lines: LineWatch?
-        private var size: Int
-        private var notedAt: UInt64 = 0
+        private let log: LogFile
 
         init(_ source: Source) {
             self.source = source
-            size = max(lseek(source.log, 0, SEEK_END), 0)
+            log = LogFile(
+                source.log, path: source.logPath, notesTimes: source.notesTimes,
+                limit: source.logLimit)
             assembler = LineAssembler(prefix: source.console?.prefix(for: source.name) ?? [])
             if !source.patterns.isEmpty {
                 lines = LineWatch(source.patterns, found: source.heard)
             }
         }
 
-        /// Notes down, every 50 ms at most, how long the log was at a time.
-        private func noteTime(before count: Int) {
-            defer { size += count }
-            guard source.times >= 0 else { return }
-            var time = timespec()
-            clock_gettime(CLOCK_REALTIME, &time)
-            let now = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-            guard now < notedAt || now - notedAt >= 50_000_000 else { return }
-            notedAt = now
-            writeAll("\(now) \(size)\n", to: source.times)
-        }
-
         func take(_ bytes: UnsafeRawBufferPointer) {
             if logFailure == 0 {
-                noteTime(before: bytes.count)
-                logFailure = writeAll(bytes, to: source.log)
+                logFailure = log.write(bytes)
                 // A full disk must not stop the process: keep reading, say it once.
                 if logFailure != 0 {
                     source.console?.show(
@@ -107,8 +99,6 @@ final class OutputPump: Sendable {
             lines?.finish()
             source.console?.show(assembler.finish())
             close(source.pipe)
-            close(source.log)
-            if source.times >= 0 { close(source.times) }
         }
     }
 

@@ -14,6 +14,8 @@ public struct ProcessSpecification: Hashable, Sendable {
     /// Whether it is noted down beside the log, in a file of its name and `.times`, what was written
     /// when: lines of nanoseconds since 1970 and bytes.
     public var notesTimes = false
+    /// How large the log may become before a new one is begun; nil: as large as it likes.
+    public var logLimit: LogLimit?
     /// Whether its lines are shown on the console too.
     public var showsOnConsole: Bool
     /// Whether it is started again when it ends.

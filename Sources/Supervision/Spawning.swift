@@ -45,6 +45,7 @@ struct Spawning {
             throw error
         }
         _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+        synmesh_enlarge_pipe(ends[0])
         let started: Started
         do throws(SupervisionError) {
             defer { close(ends[1]) }
@@ -58,7 +59,9 @@ struct Spawning {
         pump.add(
             output,
             OutputPump.Source(
-                name: name, pipe: ends[0], log: log, times: openTimes(), console: shown,
+                name: name, pipe: ends[0], log: log, logPath: specification.logPath,
+                notesTimes: specification.notesTimes, logLimit: specification.logLimit,
+                console: shown,
                 patterns: patterns, heard: heard))
         return started
     }
@@ -131,14 +134,6 @@ struct Spawning {
             throw SupervisionError(
                 error.code, attempt: attempt, reason: error.reason, remedy: error.remedy)
         }
-    }
-
-    /// A log whose times cannot be noted down is a log all the same.
-    private func openTimes() -> CInt {
-        guard specification.notesTimes else { return -1 }
-        return open(
-            specification.logPath + ".times",
-            O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o644)
     }
 
     private func openLog() throws(SupervisionError) -> CInt {

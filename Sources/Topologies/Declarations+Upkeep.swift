@@ -70,7 +70,16 @@ extension Declarations {
                 "grace", .duration(in: .zero ... .seconds(3_600)), default: Upkeep.standard.grace),
             probes: reader.optional("probes", probes, default: []),
             workingDirectory: reader.optional("working_directory", .nonemptyText),
-            limits: reader.optional("limits", limits, default: Upkeep.unlimited))
+            limits: reader.optional("limits", limits, default: Upkeep.unlimited),
+            log: reader.optional("log", logLimit) ?? nil)
+    }
+
+    private static var logLimit: Reading<Upkeep.LogLimit?> {
+        .mapping { log in
+            let kept = log.optional("keep", .integer(in: 0...100), default: 3)
+            let size = log.required("max_size", .byteSize(in: 1_024...(1 << 50)), example: "50MB")
+            return size.map { Upkeep.LogLimit(size: $0, kept: kept) }
+        }
     }
 
     private static var limits: Reading<Upkeep.Limits> {

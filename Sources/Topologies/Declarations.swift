@@ -280,7 +280,7 @@ extension Declarations {
                 dependencies: agent.optional("depends_on", dependencies, default: []),
                 restart: agent.optional("restart", .restartPolicy, default: RestartPolicy()),
                 upkeep: upkeep(agent),
-                upkeepKeys: ["probes", "working_directory", "limits"].compactMap { key in
+                upkeepKeys: ["probes", "working_directory", "limits", "log"].compactMap { key in
                     agent.keyLocation(of: key).map { (key, $0) }
                 })
         }

@@ -23,7 +23,7 @@ extension Resolver {
         guard let path = upkeep.workingDirectory, !path.hasPrefix("/") else { return upkeep }
         return Upkeep(
             grace: upkeep.grace, probes: upkeep.probes, workingDirectory: directory + "/" + path,
-            limits: upkeep.limits)
+            limits: upkeep.limits, log: upkeep.log)
     }
 
     /// What a part waits for, replicas one by one.

@@ -10,6 +10,16 @@ public struct Upkeep: Sendable, Hashable {
     public let workingDirectory: String?
     /// What it may use.
     public let limits: Limits
+    /// How large its log may become before a new one is begun, and how many older ones are kept.
+    public let log: LogLimit?
+
+    /// How large a log may become.
+    public struct LogLimit: Sendable, Hashable {
+        /// Bytes of one.
+        public let size: Int
+        /// How many older ones are kept.
+        public let kept: Int
+    }
 
     /// What a program of the user's may use; `nil`: as much as the run may.
     public struct Limits: Sendable, Hashable {
@@ -31,7 +41,8 @@ public struct Upkeep: Sendable, Hashable {
 
     /// What everything gets that says nothing of it.
     static let standard = Upkeep(
-        grace: .seconds(5), probes: [], workingDirectory: nil, limits: unlimited)
+        grace: .seconds(5), probes: [], workingDirectory: nil, limits: unlimited,
+        log: nil)
 }
 
 /// Something that is asked of a process, or waited for from it.
@@ -118,6 +129,17 @@ public struct HelperProcess: Sendable {
     public let isEssential: Bool
     /// Where the file declares it.
     public let location: Location
+}
+
+extension HelperProcess {
+    /// The same with another number; `nil` where the file says no `replicas`.
+    public func replica(_ number: Int) -> HelperProcess? {
+        guard name != group else { return nil }
+        return HelperProcess(
+            name: "\(group)-\(number)", group: group, command: command, environment: environment,
+            dependencies: dependencies, restart: restart, upkeep: upkeep,
+            isEssential: isEssential, location: location)
+    }
 }
 
 /// Processes that live and die together.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Glibc
 import JSON
 import Scenarios
 
@@ -109,16 +110,32 @@ struct Logs: ParsableCommand {
     }
 }
 
-/// One log, read from where the last look ended.
+/// One log with the older ones that are kept, read from where the last look ended.
 private final class LogReader {
     private let path: String
-    private var position: UInt64 = 0
+    private var file: FileHandle?
+    private var isOpened = false
+    /// The older logs that are still to be read, oldest first.
+    private var older: [String]
+    private var start: UInt64 = 0
     private var partial: [UInt8] = []
 
     /// Reads from the beginning, or from a time: seconds since 1970.
     init(path: String, since: Double?) {
         self.path = path
-        if let since { position = Self.position(in: path, at: since) }
+        let kept = (1...100).map { "\(path).\($0)" }
+            .prefix { FileManager.default.fileExists(atPath: $0) }
+        older = kept.reversed()
+        guard let since else { return }
+        start = Self.position(in: path, at: since)
+        if start > 0 || Self.firstTime(in: path).map({ $0 <= since }) ?? true { older = [] }
+    }
+
+    private static func firstTime(in path: String) -> Double? {
+        guard let text = try? String(contentsOfFile: path + ".times", encoding: .utf8),
+            let nanoseconds = text.split(separator: " ").first.flatMap({ UInt64($0) })
+        else { return nil }
+        return Double(nanoseconds) / 1e9
     }
 
     /// Where the log was at a time, to a twentieth of a second: the start of a line.
@@ -153,20 +170,48 @@ private final class LogReader {
     ///
     /// An unfinished one counts when it is over, since nobody will finish it.
     func next(isOver: Bool) -> [[UInt8]]? {
-        guard let file = FileHandle(forReadingAtPath: path) else { return nil }
-        defer { try? file.close() }
-        guard (try? file.seek(toOffset: position)) != nil,
-            let data = try? file.read(upToCount: 4 << 20), !data.isEmpty
-        else {
-            guard isOver, !partial.isEmpty else { return nil }
-            defer { partial = [] }
-            return [partial]
+        while let open = current() {
+            if let data = try? open.read(upToCount: 4 << 20), !data.isEmpty {
+                let bytes = partial + Array(data)
+                var parts = bytes.split(
+                    separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false
+                ).map { Array($0) }
+                partial = parts.popLast() ?? []
+                return parts
+            }
+            // At its end: there is another one where a new log was begun meanwhile.
+            guard moveOn() else { break }
         }
-        position += UInt64(data.count)
-        let bytes = partial + Array(data)
-        var parts = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-            .map { Array($0) }
-        partial = parts.popLast() ?? []
-        return parts
+        guard isOver, !partial.isEmpty else { return nil }
+        defer { partial = [] }
+        return [partial]
+    }
+
+    private func current() -> FileHandle? {
+        if let file { return file }
+        if let next = older.first {
+            older.removeFirst()
+            file = FileHandle(forReadingAtPath: next)
+            return file ?? current()
+        }
+        file = FileHandle(forReadingAtPath: path)
+        if !isOpened, start > 0 { try? file?.seek(toOffset: start) }
+        isOpened = file != nil
+        return file
+    }
+
+    private func moveOn() -> Bool {
+        if !isOpened {
+            try? file?.close()
+            file = nil
+            return true
+        }
+        var (mine, now) = (stat(), stat())
+        guard let file, fstat(file.fileDescriptor, &mine) == 0, stat(path, &now) == 0,
+            mine.st_ino != now.st_ino
+        else { return false }
+        try? file.close()
+        self.file = nil
+        return true
     }
 }

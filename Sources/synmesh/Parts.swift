@@ -57,6 +57,30 @@ struct Start: ParsableCommand {
     func run() throws { try parts.ask("start", done: "started") }
 }
 
+struct Scale: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Have more or fewer of the processes that are alike; return when they are ready.")
+
+    @Argument(help: "NAME=COUNT, where the topology's process NAME has 'replicas'.")
+    var target: String
+
+    @OptionGroup var choice: MeshChoice
+
+    func run() throws {
+        let parts = target.split(separator: "=", omittingEmptySubsequences: false)
+        guard parts.count == 2, let count = Int64(parts[1]), count >= 0 else {
+            throw ValidationError("'\(target)' is not NAME=COUNT, such as worker=4.")
+        }
+        let record = try choice.record()
+        let request = Request(
+            "scale", ["name": .string(String(parts[0])), "count": .integer(count)])
+        let answer = try choice.ask(request, of: record, timeout: .seconds(180))
+        if choice.json { return print(answer.canonical) }
+        let names = (answer["parts"]?.array ?? []).compactMap(\.string)
+        print("there: \(names.isEmpty ? "none" : names.joined(separator: ", "))")
+    }
+}
+
 struct Explain: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Why a part is as it is: what it waits for, what its probes see, how it ended.")

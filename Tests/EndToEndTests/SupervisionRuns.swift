@@ -93,13 +93,13 @@ import Testing
             synmesh: 1
             processes:
               server:
-                command: echo started server >> order; sleep 0.2; echo ready; trap 'echo ended server >> order; exit 0' TERM; while :; do sleep 0.01; done
+                command: echo started server >> sequence; sleep 0.2; echo ready; trap 'echo ended server >> sequence; exit 0' TERM; while :; do sleep 0.01; done
                 probes: { up: { log: ^ready$ } }
               migration:
-                command: echo started migration >> order; sleep 0.1; echo done migration >> order
+                command: echo started migration >> sequence; sleep 0.1; echo done migration >> sequence
                 depends_on: { server: ready }
               worker:
-                command: echo started worker >> order; trap 'echo ended worker >> order; exit 0' TERM; echo up; while :; do sleep 0.01; done
+                command: echo started worker >> sequence; trap 'echo ended worker >> sequence; exit 0' TERM; echo up; while :; do sleep 0.01; done
                 probes: { up: { log: ^up$ } }
                 depends_on: { migration: completed_successfully, server: started }
             """, to: "order.yaml")
@@ -108,7 +108,7 @@ import Testing
         kill(program.process.processIdentifier, SIGINT)
         let ending = try program.wait()
         #expect(ending.exitCode == 0, "\(ending.errors)")
-        let order = try String(contentsOfFile: folder.path + "/order", encoding: .utf8)
+        let order = try String(contentsOfFile: folder.path + "/sequence", encoding: .utf8)
         #expect(
             order.split(separator: "\n") == [
                 "started server", "started migration", "done migration", "started worker",

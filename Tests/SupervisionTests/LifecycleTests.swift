@@ -45,6 +45,42 @@ struct LifecycleTests {
         #expect(directory.text(of: "log") == expected)
     }
 
+    @Test("A log that is full makes room at the end of a line, and no line is lost or cut")
+    func rotation() async throws {
+        let directory = try TemporaryDirectory()
+        let supervisor = try ProcessSupervisor(token: uniqueToken())
+        try await supervisor.spawn("child") { _ in
+            var specification = shell("seq 1 20000; printf unfinished", in: directory)
+            specification.logLimit = LogLimit(bytes: 16_384, kept: 50)
+            specification.notesTimes = true
+            return specification
+        }
+        _ = try await supervisor.waitExit("child", timeout: .seconds(30))
+        let count = (1...50).filter { exists(directory.file("log.\($0)")) }.count
+        #expect(count >= 1)
+        let older = (1...max(count, 1)).reversed().map { directory.text(of: "log.\($0)") }
+        #expect(older.allSatisfy { $0.hasSuffix("\n") })
+        let expected = (1...20_000).map { "\($0)\n" }.joined() + "unfinished"
+        #expect(older.joined() + directory.text(of: "log") == expected)
+        #expect(!directory.text(of: "log.times").isEmpty)
+    }
+
+    @Test("Of older logs so many are kept as are said, also none", arguments: [0, 1])
+    func keptLogs(kept: Int) async throws {
+        let directory = try TemporaryDirectory()
+        let supervisor = try ProcessSupervisor(token: uniqueToken())
+        try await supervisor.spawn("child") { _ in
+            var specification = shell(
+                "for n in 1 2 3 4; do seq 1 20000; sleep 0.05; done", in: directory)
+            specification.logLimit = LogLimit(bytes: 4_096, kept: kept)
+            return specification
+        }
+        _ = try await supervisor.waitExit("child", timeout: .seconds(30))
+        #expect(exists(directory.file("log")))
+        #expect(exists(directory.file("log.1")) == (kept == 1))
+        #expect(!exists(directory.file("log.2")))
+    }
+
     @Test("A restart does not continue the unfinished line of the incarnation before")
     func unfinishedLine() async throws {
         let directory = try TemporaryDirectory()

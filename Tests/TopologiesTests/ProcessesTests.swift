@@ -19,6 +19,7 @@ struct ProcessesTests {
                 environment: { MODE: quick }
                 working_directory: data
                 grace: 300ms
+                log: { max_size: 50MB }
                 limits: { memory: 64MiB, files: 64, file_size: 1MB, cpu: 2s, nice: 3 }
                 essential: false
                 restart:
@@ -47,6 +48,8 @@ struct ProcessesTests {
         #expect(database.environment == ["MODE": "quick"])
         #expect(database.upkeep.workingDirectory == "/meshes/data")
         #expect(database.upkeep.grace == .milliseconds(300))
+        #expect(database.upkeep.log?.size == 50_000_000)
+        #expect(database.upkeep.log?.kept == 3)
         let limits = database.upkeep.limits
         #expect(limits.memory == 67_108_864)
         #expect(limits.files == 64)

@@ -49,6 +49,10 @@ int synmesh_signals_restore(const synmesh_signal_mask *previous);
 // A pipe whose ends close on exec: [0] is read from, [1] is written to.
 int synmesh_pipe(int *ends);
 
+// Gives a pipe room for a megabyte where the system has it: who writes a burst waits less for its
+// reader.
+void synmesh_enlarge_pipe(int end);
+
 // Names the calling thread for debuggers; the system keeps 15 bytes.
 void synmesh_name_thread(const char *name);
 
