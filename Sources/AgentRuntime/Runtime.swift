@@ -23,6 +23,8 @@ final class Runtime {
     var isStopping = false
     /// Whether the last envelope made the agent send.
     private var sendsInHandle = false
+    /// How many records there were when what they say was last left to the next incarnation.
+    private var pastLeft: UInt64 = 0
     /// Since when nothing is handed out because the outbox is full.
     private var fullSince: UInt64?
     private let context: Context
@@ -86,7 +88,7 @@ final class Runtime {
         } catch {
             throw AgentFailure(.unreachable, error.description)
         }
-        try leavePast()
+        if environment.incarnation > 1 { leavePast() }
     }
 
     private static func options(
@@ -156,14 +158,20 @@ final class Runtime {
         }
     }
 
-    /// Leaves to the next incarnation what this one would have to read in its former histories.
-    private func leavePast() throws(AgentFailure) {
-        guard environment.incarnation > 1 else { return }
+    /// How many records the next incarnation may have to read, more or less.
+    private static let recordsToRead: UInt64 = 200_000
+
+    /// Leaves to the next incarnation what it would have to read in the histories.
+    ///
+    /// Where that fails, it reads them.
+    private func leavePast() {
+        pastLeft = history.messageCount
         do throws(HistoryError) {
             try KeptFile.write(
-                client.keptPast, beside: environment.history, before: environment.incarnation)
+                client.keptPast, beside: environment.history, before: environment.incarnation,
+                and: history.place)
         } catch {
-            throw AgentFailure(.failed, "could not write beside the history: \(error)")
+            Output.log("could not write beside the history: \(error)")
         }
     }
 
@@ -236,6 +244,7 @@ final class Runtime {
 
     /// One turn of sending and receiving, then rest until there is more to do.
     private func work() throws {
+        if history.messageCount - pastLeft > Self.recordsToRead { leavePast() }
         let isOpen = hasRoom()
         if isOpen {
             try sendDue()

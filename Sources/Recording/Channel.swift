@@ -142,6 +142,11 @@ struct ChannelTable {
         direction: .sent, lane: .primary, hops: 0, contentEncoding: .binary, isDigest: false,
         sequenceHigh: 0)
 
+    /// All that there are.
+    var all: [(id: UInt16, channel: Channel)] {
+        ids.map { ($0.value, $0.key) }.sorted { $0.id < $1.id }
+    }
+
     /// The next id, or `nil` when all are taken.
     var nextID: UInt16? { Int(last) < MCAP.channelsMax ? last + 1 : nil }
 

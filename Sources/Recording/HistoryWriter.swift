@@ -138,6 +138,15 @@ public final class HistoryWriter {
         messageCount += 1
     }
 
+    /// Up to where the file is written, for who wants to read on from there; nil once it is sealed.
+    public var place: HistoryPlace? {
+        guard let file else { return nil }
+        let records = channels.all.map { $0.channel.record(id: $0.id, agent: process) }
+        return HistoryPlace(
+            offset: file.position,
+            channels: [Channel.annotationsRecord(id: Self.annotationsID, agent: process)] + records)
+    }
+
     /// Ends the file: the reserved space is given back.
     ///
     /// Nothing can be recorded afterwards. Chunks, checksums and an index are `HistorySealer`'s.

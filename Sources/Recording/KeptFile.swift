@@ -5,13 +5,15 @@ internal import Wire
 /// The file beside an agent's histories that says what stands in those of its former incarnations of
 /// the class `at_least_once`, so that they need not all be read at each start.
 ///
-/// It is written when an incarnation has begun, and takes the place of the one before in one step: it
-/// is whole or it is the former one, whenever its writer dies. What it says stands in the histories as
-/// well. Where it is damaged, or not there, they are read.
+/// It is written when an incarnation has begun, and now and then while it lives; then it also says up to
+/// where it knows the living history. It takes the place of the one before in one step: it is whole or
+/// it is the former one, whenever its writer dies. What it says stands in the histories as well. Where
+/// it is damaged, not there, or knows a place that is none, they are read.
 ///
 ///     the text "synmesh kept 1\n"
 ///     4 bytes: length of what follows; JSON: {"agent", "incarnation", "envelopes": count,
-///              "marks": [{"source", "destination", "incarnation", "next", "abandoned": [[from, through]]}]}
+///              "marks": [{"source", "destination", "incarnation", "next", "abandoned": [[from, through]]}],
+///              "place": {"offset", "channels": [base64]}, which may be absent}
 ///     each envelope: 4 bytes, its header; 8 bytes, its content
 ///     8 bytes: XXH3 of all before
 public enum KeptFile {
@@ -35,23 +37,27 @@ public enum KeptFile {
     /// - Parameters:
     ///   - past: What they hold.
     ///   - history: The incarnation's own history.
-    ///   - incarnation: The incarnation: what it records itself is not part of it.
+    ///   - incarnation: The incarnation.
+    ///   - place: Up to where its own history is part of what they hold; nil: nothing of it is.
     /// - Throws: `HistoryError` where it cannot be written.
     public static func write(
-        _ past: OwnHistory, beside history: String, before incarnation: UInt32
+        _ past: OwnHistory, beside history: String, before incarnation: UInt32,
+        and place: HistoryPlace? = nil
     ) throws(HistoryError) {
         guard let path = path(beside: history, incarnation: incarnation) else { return }
         let draft = "\(path).\(getpid())"
         do {
             let file = try OpenFile(draft, O_WRONLY | O_CREAT | O_TRUNC, attempt: .write)
-            try file.write(bytes(of: past, incarnation), at: 0, attempt: .write)
+            try file.write(bytes(of: past, incarnation, place), at: 0, attempt: .write)
         }
         guard rename(draft, path) == 0 else { throw .last(.write, path) }
     }
 
-    static func bytes(of past: OwnHistory, _ incarnation: UInt32) -> [UInt8] {
+    private static func bytes(
+        of past: OwnHistory, _ incarnation: UInt32, _ place: HistoryPlace?
+    ) -> [UInt8] {
         let envelopes = past.unacknowledged
-        let about: Value = [
+        var about: [String: Value] = [
             "agent": .string(past.agent), "incarnation": .integer(Int64(incarnation)),
             "envelopes": .integer(Int64(envelopes.count)),
             "marks": .array(
@@ -71,8 +77,9 @@ public enum KeptFile {
                     ]
                 }),
         ]
+        about["place"] = place?.json
         var bytes = magic
-        bytes.append(prefixed: about.canonical)
+        bytes.append(prefixed: Value.object(about).canonical)
         for envelope in envelopes {
             let header = envelope.header
             bytes.append(integer: UInt32(header.count))
@@ -84,6 +91,13 @@ public enum KeptFile {
         return bytes
     }
 
+    /// What one says.
+    struct Contents {
+        let past: OwnHistory
+        let before: UInt32
+        let place: HistoryPlace?
+    }
+
     /// Reads what `write` wrote.
     ///
     /// - Returns: What it says and of which incarnations, or why nothing can be taken from it; nil
@@ -91,7 +105,7 @@ public enum KeptFile {
     /// - Throws: `HistoryError` where it is there and cannot be read.
     static func read(
         _ path: String, of agent: String
-    ) throws(HistoryError) -> Result<(past: OwnHistory, before: UInt32), Damage>? {
+    ) throws(HistoryError) -> Result<Contents, Damage>? {
         guard access(path, F_OK) == 0 else { return nil }
         let file = try OpenFile(path, O_RDONLY, attempt: .read)
         let size = Int(try file.status(.read).st_size)
@@ -120,7 +134,7 @@ public enum KeptFile {
 
     private static func parse(
         _ bytes: UnsafeRawBufferPointer, of agent: String
-    ) -> (past: OwnHistory, before: UInt32)? {
+    ) -> Contents? {
         var reader = FieldReader(bytes)
         guard let text = reader.text(), let about = try? Value(parsing: text),
             about["agent"]?.string == agent,
@@ -142,7 +156,11 @@ public enum KeptFile {
             envelopes.append(envelope)
         }
         guard envelopes.count == count else { return nil }
-        return (OwnHistory(agent: agent, marks: marks, unacknowledged: envelopes), before)
+        let place = about["place"].flatMap { HistoryPlace($0) }
+        guard place != nil || about["place"] == nil else { return nil }
+        return Contents(
+            past: OwnHistory(agent: agent, marks: marks, unacknowledged: envelopes),
+            before: before, place: place)
     }
 }
 
@@ -183,23 +201,37 @@ extension OwnHistory {
         guard incarnation > 1,
             let path = KeptFile.path(beside: history, incarnation: incarnation)
         else { return nil }
-        var past = OwnHistory(agent: agent)
-        var first: UInt32 = 1
-        switch try KeptFile.read(path, of: agent) {
-        case .success(let found) where found.before <= incarnation:
-            past = found.past
-            first = found.before
-        case .success: past.notes.append("\(path): it is of a later incarnation; not used")
-        case .failure(let damage):
-            past.notes.append("\(path): \(damage.rawValue); the histories were read instead")
-        case nil: break
-        }
         let stem = path.dropLast(".kept".count)
-        for former in first..<incarnation {
-            // One that died before it had a history sent nothing.
-            let path = "\(stem).\(former).mcap"
-            if access(path, F_OK) == 0 { try past.read(path: path) }
+        func read(_ past: inout OwnHistory, from first: UInt32) throws(HistoryError) {
+            for former in first..<incarnation {
+                // One that died before it had a history sent nothing.
+                let path = "\(stem).\(former).mcap"
+                if access(path, F_OK) == 0 { try past.read(path: path) }
+            }
         }
+        let problem: String
+        switch try KeptFile.read(path, of: agent) {
+        case nil: problem = ""
+        case .failure(let damage): problem = damage.rawValue
+        case .success(let found) where found.before > incarnation:
+            problem = "it is of a later incarnation"
+        case .success(let found):
+            var past = found.past
+            guard let place = found.place, found.before < incarnation else {
+                try read(&past, from: found.before)
+                return past
+            }
+            if try past.read(path: "\(stem).\(found.before).mcap", from: place) {
+                try read(&past, from: found.before + 1)
+                return past
+            }
+            problem = "the history has no such place"
+        }
+        var past = OwnHistory(agent: agent)
+        if !problem.isEmpty {
+            past.notes.append("\(path): \(problem); the histories were read instead")
+        }
+        try read(&past, from: 1)
         return past
     }
 }

@@ -34,7 +34,7 @@ final class LiveFile {
     let path: String
     private let file: OpenFile
     private var end: Int
-    private var position: Int
+    private(set) var position: Int
     private var step = LiveFile.granularity
 
     // The mapped part of the file; it always covers position ..< end.

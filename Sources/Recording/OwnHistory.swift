@@ -95,14 +95,26 @@ public struct OwnHistory: Sendable {
     ///
     /// - Throws: `HistoryError` when the file cannot be read, or is not an MCAP file.
     public mutating func read(path: String) throws(HistoryError) {
+        _ = try read(path: path, from: nil)
+    }
+
+    /// Takes in one file from a place on.
+    ///
+    /// - Returns: False where there is no such place in it; then what was taken in is of no use.
+    mutating func read(path: String, from place: HistoryPlace?) throws(HistoryError) -> Bool {
         var channels: [UInt16: Channel] = [:]
         var annotations: Set<UInt16> = []
-        var walk = RecordWalk()
-        _ = try walk.run(path: path) { event in
+        func define(_ record: ChannelRecord) {
+            channels[record.id] = record.channel
+            if record.topic == Channel.annotationsTopic { annotations.insert(record.id) }
+        }
+        let known = place?.records ?? []
+        for record in known { define(record) }
+        var walk =
+            place.map { RecordWalk(from: $0.offset, knowing: known.map(\.id)) } ?? RecordWalk()
+        let isThere = try walk.run(path: path) { event in
             switch event {
-            case .channel(let record, _):
-                channels[record.id] = record.channel
-                if record.topic == Channel.annotationsTopic { annotations.insert(record.id) }
+            case .channel(let record, _): define(record)
             case .message(let message):
                 if let channel = channels[message.channel] {
                     take(message, of: channel)
@@ -114,7 +126,9 @@ public struct OwnHistory: Sendable {
             case .header, .metadata, .schema: break
             }
         }
+        guard place == nil || isThere && walk.notes.isEmpty else { return false }
         notes += walk.notes.map { "\(path): \($0)" }
+        return true
     }
 
     private mutating func take(_ message: MessageRecord, of channel: Channel) {

@@ -48,6 +48,19 @@ struct RecordWalk: Sendable {
     private var dataOffset = 0
     private var file: FileNumber?
 
+    /// Begins at the file's beginning.
+    init() {}
+
+    /// Begins behind what is known.
+    ///
+    /// - Parameters:
+    ///   - offset: Where a record begins.
+    ///   - channels: Those that are defined before.
+    init(from offset: Int, knowing channels: some Sequence<UInt16>) {
+        dataOffset = offset
+        for channel in channels { isKnown[Int(channel)] = true }
+    }
+
     /// Walks over the file, or over what is new in it.
     ///
     /// - Returns: False where it is not the file of the last time, or shorter: nothing was read.

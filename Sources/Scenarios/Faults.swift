@@ -73,7 +73,17 @@ actor Faults {
     private func waitForReturn(of part: String, after incarnation: UInt32) async {
         let deadline = ContinuousClock.now + .seconds(10)
         while ContinuousClock.now < deadline, await mesh.breakage == nil, !Task.isCancelled {
-            if mesh.book.incarnation(of: part) > incarnation, mesh.book.isReady(part) { return }
+            if mesh.book.incarnation(of: part) > incarnation, mesh.book.isReady(part) { break }
+            try? await ContinuousClock().sleep(for: .milliseconds(10))
+        }
+        guard mesh.topology.server(named: part) != nil else { return }
+        // What one agent publishes before another is connected again goes nowhere, by the same fault.
+        while ContinuousClock.now < deadline, await mesh.breakage == nil, !Task.isCancelled {
+            let statuses = await mesh.agentStatuses()
+            let isWhole = statuses.allSatisfy { name, status in
+                mesh.book.transport(of: name) != .nats || status["connected"]?.bool != false
+            }
+            if isWhole { return }
             try? await ContinuousClock().sleep(for: .milliseconds(10))
         }
     }

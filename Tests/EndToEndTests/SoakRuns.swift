@@ -15,6 +15,9 @@ import Testing
         #expect(verdict["verdict"] == "pass", "\(verdict["reason"]?.string ?? "")")
         ScenarioRuns.expectClean(verdict)
         #expect(try #require(verdict.count("delivery", "sent")) > 100_000)
+        // Questions and answers go at least once, also while the agent moves.
+        let kept = verdict.at("delivery", "at_least_once", "delivered")?.integer
+        #expect(kept == 600)
         #expect(verdict["moves"]?.array?.map { $0["to"]?.string } == ["nats", "zmq"])
         let memory = verdict["memory"]?.array ?? []
         #expect(Set(memory.compactMap { $0["role"]?.string }) == ["agent", "proxy"])

@@ -82,6 +82,40 @@ private struct Lives: ~Copyable {
         #expect(found.marks.map(\.next) == [5])
     }
 
+    @Test("A place in a history that goes on is read on from, and one that is none is noticed")
+    func places() throws {
+        let lives = try lives()
+        let past = try lives.recalled(before: 2)
+        try lives.live(2) { writer in
+            try writer.record(envelope(4, of: inbound), .delivered, transport: "zmq")
+            try writer.record(envelope(1, incarnation: 2), .sent, transport: "zmq")
+            let known = OwnHistory(
+                agent: "a",
+                marks: past.marks.map {
+                    OwnHistory.Mark(
+                        flow: $0.flow, incarnation: $0.incarnation, next: 5, abandoned: [])
+                }, unacknowledged: past.unacknowledged + [envelope(1, incarnation: 2)])
+            try KeptFile.write(
+                known, beside: lives.path(2), before: 2, and: writer.place)
+            // Behind it: a channel that is known, and one that is new.
+            try writer.record(envelope(2, incarnation: 2), .sent, transport: "zmq")
+            try writer.record(envelope(3, incarnation: 2), .sent, transport: "nats")
+            try writer.annotate(
+                .acknowledged(flow: outbound, incarnation: 1, through: 5, by: "b", at: 10))
+        }
+        let whole = try OwnHistoryReading.all(lives, before: 3)
+        let found = try lives.recalled(before: 3)
+        #expect(found.notes.isEmpty)
+        #expect(found.unacknowledged == whole.unacknowledged)
+        #expect(found.unacknowledged.map(\.sequence) == [1, 2, 3])
+        #expect(found.marks == whole.marks)
+        // The same history, sealed: there is no record at that place any more.
+        try HistorySealer.seal(path: lives.path(2))
+        let read = try lives.recalled(before: 3)
+        #expect(read.notes.count == 1)
+        #expect(read.unacknowledged == whole.unacknowledged && read.marks == whole.marks)
+    }
+
     @Test("A damaged one is noticed, whichever byte it is, and the histories are read instead")
     func damaged() throws {
         let lives = try lives()
