@@ -83,7 +83,13 @@ actor Faults {
             let isWhole = statuses.allSatisfy { name, status in
                 mesh.book.transport(of: name) != .nats || status["connected"]?.bool != false
             }
-            if isWhole { return }
+            var areBranchesWhole = true
+            for branch in mesh.topology.branches where !branch.provider.isForeign {
+                let status = try? await mesh.command(
+                    "status", toNode: branch.nodeName, role: "branch", [:])
+                if status?["nats"]?["connected"]?.bool == false { areBranchesWhole = false }
+            }
+            if isWhole, areBranchesWhole { return }
             try? await ContinuousClock().sleep(for: .milliseconds(10))
         }
     }
