@@ -14,7 +14,6 @@ final class Beat {
     private let clock: RunClock
     private var socket: Socket
     private var monitor: Monitor
-    private var wasGreeted = false
     private var silentSince: UInt64?
 
     /// To a branch's ROUTER, which knows whose it is by its routing id, and sends it an empty message
@@ -45,9 +44,12 @@ final class Beat {
     private static func options(within timeout: Duration) -> SocketOptions {
         // Noticed after an interval and a timeout at the latest.
         let part = max(.milliseconds(10), timeout / 3)
-        return SocketOptions(
+        var options = SocketOptions(
             heartbeat: .init(
                 interval: part, timeout: part, timeToLive: max(.milliseconds(100), part * 2)))
+        // Whoever froze before the first one accepts the connection, and greets nobody.
+        options.handshakeTimeout = max(.milliseconds(10), timeout)
+        return options
     }
 
     private init(
@@ -68,13 +70,12 @@ final class Beat {
             switch event {
             case .accepted: continue
             case .greeted:
-                wasGreeted = true
                 guard let since = silentSince else { continue }
                 silentSince = nil
                 let milliseconds = (clock.now - since) / 1_000_000
                 return "\(peer) answers again, after \(milliseconds) ms"
             case .disconnected:
-                guard wasGreeted, silentSince == nil else { continue }
+                guard silentSince == nil else { continue }
                 silentSince = clock.now
                 return "\(peer) is silent: it was ended, is frozen, or cannot be reached"
             }

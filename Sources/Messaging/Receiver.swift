@@ -111,6 +111,8 @@ public struct Receiver: Sendable {
 
     /// Envelopes that are held now.
     public internal(set) var heldCount = 0
+    /// How many of those that were held since `takeHeldCredit` took room in a credit window.
+    private(set) var heldCredit = 0
     /// Envelopes that came ahead of a gap and were held, ever.
     public private(set) var aheadCount: UInt64 = 0
 
@@ -148,6 +150,7 @@ public struct Receiver: Sendable {
             return [.deferred(arrival)]
         }
         guard insert(arrival, into: &state, at: now) else { return [.repeated(arrival)] }
+        if arrival.isCredited { heldCredit += 1 }
         var outcomes: [Outcome] = []
         advance(&state, key, into: &outcomes)
         while heldCount > limits.messages || heldBytes > limits.bytes, !state.held.isEmpty,
@@ -157,6 +160,20 @@ public struct Receiver: Sendable {
         }
         note(state, key)
         return outcomes
+    }
+
+    /// What is held is bounded here, so its credit can be given back at once: else a window full of it
+    /// would keep out what it waits for, and what comes in other flows.
+    private func uncredited(_ arrival: Arrival) -> Arrival {
+        var held = arrival
+        held.isCredited = false
+        return held
+    }
+
+    /// How much credit is to be given for what is held; zero the next time.
+    mutating func takeHeldCredit() -> Int {
+        defer { heldCredit = 0 }
+        return heldCredit
     }
 
     /// Whether envelopes of one flow, which follow each other, are all next and may be handed out.
@@ -349,7 +366,8 @@ public struct Receiver: Sendable {
         // Mostly it belongs at the end.
         var place = state.held.count
         while place > 0, state.held[place - 1].through >= sequence { place -= 1 }
-        let held = Held(sequence: sequence, through: sequence, arrival: arrival, reason: "")
+        let held = Held(
+            sequence: sequence, through: sequence, arrival: uncredited(arrival), reason: "")
         if place < state.held.count, state.held[place].sequence <= sequence {
             let hole = state.held[place]
             guard hole.arrival == nil else { return false }

@@ -272,6 +272,7 @@ extension AgentClient {
             return try noteMalformed("\(envelope.identity): no legal sequence")
         }
         try apply(receiver.accept(arrival, at: clock.now))
+        if receiver.heldCredit > 0 { transport.consumed(receiver.takeHeldCredit()) }
         guard envelope.delivery == .atLeastOnce else { return }
         if receiver.isWaiting(Receiver.Key(envelope)) { oweAgain(envelope) }
     }

@@ -103,6 +103,7 @@ public final class ZeroMQTransport: AgentTransport {
         let hello: Value = [
             "incarnation": .integer(Int64(configuration.incarnation)),
             "window": .integer(Int64(configuration.window)), "pauses": true, "batches": true,
+            "beats": true,
         ]
         return try sendToProxy(.hello, type: "hello", Array(hello.canonical.utf8))
     }
@@ -118,11 +119,16 @@ public final class ZeroMQTransport: AgentTransport {
     private func heed(hello: Envelope) {
         let answer = try? Value(parsing: hello.content)
         let start = answer?["incarnation"]?.integer
-        if isAttached, let branchIncarnation, let start, start != branchIncarnation {
-            owesHello = true
-            reconnections += 1
+        // Another proxy knows nothing of what was said before; the same one asks where the
+        // connection was lost, and with it what was in it.
+        let isAnother = start != nil && start != branchIncarnation
+        if isAnother || answer?["again"] == true {
+            if isAttached {
+                owesHello = true
+                reconnections += 1
+            }
+            heldBack = []
         }
-        if start != branchIncarnation { heldBack = [] }
         branchIncarnation = start ?? branchIncarnation
         isAttached = true
         listenForBeats(within: .milliseconds(answer?["peer_timeout_ms"]?.integer ?? 0))

@@ -112,6 +112,7 @@ extension BranchProxy {
             !way.outlet.asked.contains(where: { $0.sender === sender && $0.agent == agent })
         else { return }
         way.outlet.asked.append(PauseRequest(sender: sender, agent: agent))
+        sender.wasAskedToPause = true
         try say(credit("pause", for: agent, to: sender))
     }
 

@@ -38,8 +38,13 @@ extension BranchProxy {
         unasked.removeAll { $0 === peer }
         let window = hello["window"]?.integer.map { Int(min(max($0, 1), 1_000_000)) }
         peer.outlet.attach(window: window)
+        // What ended before has given its number back, perhaps to the connection of this hello.
+        try hearOfDisconnects()
         peer.seat = passage.incoming.connection()
+        peer.beatDue =
+            hello["beats"] == true ? .now + configuration.peerTimeout + Self.beatGrace : nil
         peer.heedsPauses = hello["pauses"]?.bool ?? false
+        peer.wasAskedToPause = false
         forgetPauses(of: peer)
         peer.saidBatches = hello["batches"]?.bool == true
         let incarnation = hello["incarnation"]?.integer.flatMap(UInt32.init(exactly:)) ?? 0
@@ -49,14 +54,16 @@ extension BranchProxy {
         try pump(peer)
     }
 
-    private func ownHello(to receiver: [UInt8], isRegistered: Bool) -> [[UInt8]] {
-        own(
-            .hello, type: "hello", to: receiver,
-            content: [
-                "branch": .string(configuration.name), "incarnation": Value(incarnation),
-                "registered": .bool(isRegistered),
-                "peer_timeout_ms": Value(Int(configuration.peerTimeout / .milliseconds(1))),
-            ])
+    private func ownHello(
+        to receiver: [UInt8], isRegistered: Bool, isAsking: Bool = false
+    ) -> [[UInt8]] {
+        var content: [String: Value] = [
+            "branch": .string(configuration.name), "incarnation": Value(incarnation),
+            "registered": .bool(isRegistered),
+            "peer_timeout_ms": Value(Int(configuration.peerTimeout / .milliseconds(1))),
+        ]
+        if isAsking { content["again"] = true }
+        return own(.hello, type: "hello", to: receiver, content: .object(content))
     }
 
     /// After a restart, says hello to every agent as soon as it can be reached.
@@ -78,6 +85,27 @@ extension BranchProxy {
             if result != .sent { left.append(peer) }
         }
         unasked = left
+    }
+
+    /// Asks agents whose connection was lost to say hello again, where something depends on it.
+    ///
+    /// libzmq connects again by itself, and the agent does not know that what was in the connection
+    /// is gone: credit for what waits here, or the word that it may go on. An agent that was started
+    /// again says hello before anything is asked.
+    func askTheStrayed() throws(RoutingError) {
+        guard !strayed.isEmpty, ContinuousClock.now >= nextSearch else { return }
+        nextSearch = .now + .milliseconds(100)
+        strayed.removeAll { $0.seat != nil || $0.transport != .zmq }
+        for peer in strayed where peer.held == nil && peer.nextAsk <= .now {
+            guard peer.wasAskedToPause || peer.outlet.waitsForCredit else { continue }
+            let frames =
+                [peer.routingID]
+                + ownHello(to: peer.routingID, isRegistered: true, isAsking: true)
+            let result = try zeroMQ { () throws(ZeroMQError) in try passage.router.send(frames) }
+            guard result == .sent else { continue }
+            log("ASKED: \(peer.name) lost its connection, and is to say hello again")
+            peer.nextAsk = .now + .seconds(1)
+        }
     }
 
     /// How often those are tried that were not there: often at first, since whoever is still there
@@ -170,12 +198,7 @@ extension BranchProxy {
 
     /// Finds out who has gone: what was handed to a connection that ends may not have been read.
     func noteDisconnects() throws(RoutingError) {
-        try zeroMQ { () throws(ZeroMQError) in
-            while let connection = try monitor.nextDisconnected() {
-                gone.append(connection)
-                noteGone(connection)
-            }
-        }
+        try hearOfDisconnects()
         // What it sent before it went says whose connection it was, and its number may be given to
         // the next at once.
         guard !gone.isEmpty, try !receiveBatch() else { return }
@@ -185,6 +208,15 @@ extension BranchProxy {
             peer.connection = nil
         }
         gone = []
+    }
+
+    private func hearOfDisconnects() throws(RoutingError) {
+        try zeroMQ { () throws(ZeroMQError) in
+            while let connection = try monitor.nextDisconnected() {
+                gone.append(connection)
+                noteGone(connection)
+            }
+        }
     }
 
     private func noteDisconnect(of peer: Peer) {

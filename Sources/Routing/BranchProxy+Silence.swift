@@ -12,11 +12,16 @@ internal import ZeroMQ
 extension BranchProxy {
     static let beatPrefix = Array("_beat.".utf8)
     /// By when the two connections of a process that ended are both gone.
-    private static let grace = Duration.milliseconds(250)
+    static let beatGrace = Duration.milliseconds(250)
 
     /// A connection has ended by which an agent said hello.
     func noteGone(_ connection: Int32) {
-        for peer in peers.values where peer.seat == connection { peer.seat = nil }
+        for peer in peers.values where peer.seat == connection {
+            peer.seat = nil
+            peer.beatDue = nil
+            guard !strayed.contains(where: { $0 === peer }) else { continue }
+            strayed.append(peer)
+        }
     }
 
     /// Says who has become silent, and who is no longer.
@@ -28,7 +33,9 @@ extension BranchProxy {
         for peer in peers.values where peer.transport == .zmq && peer.wasAttached {
             try lookForBeat(of: peer, now)
             let isBlocked = blocked[ObjectIdentifier(peer)] != nil && peer.isReachable
-            guard !peer.isBeating, isBlocked || peer.stuck != nil else { continue }
+            guard !peer.isBeating, peer.beatDue == nil, isBlocked || peer.stuck != nil else {
+                continue
+            }
             watch(peer.name, peer.outlet, &peer.stuck, &peer.silentSince)
         }
         for link in links.values {
@@ -46,18 +53,30 @@ extension BranchProxy {
         guard result == .unreachable else {
             peer.isBeating = true
             peer.beatLost = nil
+            peer.beatDue = nil
             return end(&peer.silentSince, of: peer.name)
         }
-        guard peer.isBeating else { return }
+        guard peer.isBeating else { return missFirstBeat(of: peer, now) }
         let lost = peer.beatLost ?? now
         peer.beatLost = lost
-        guard peer.silentSince == nil, now - lost >= Self.grace else { return }
+        guard peer.silentSince == nil, now - lost >= Self.beatGrace else { return }
         guard peer.seat != nil, peer.held == nil else {
             peer.isBeating = false
             return
         }
         peer.silentSince = lost - configuration.peerTimeout
-        tellOf("silent", peer.name, "does not answer: it is frozen, or cannot be reached")
+        tellOf("silent", peer.name, Self.noAnswer)
+    }
+
+    private static let noAnswer = "does not answer: it is frozen, or cannot be reached"
+
+    /// Whether an agent said hello, and froze before there was a heartbeat of it.
+    private func missFirstBeat(of peer: Peer, _ now: ContinuousClock.Instant) {
+        guard let due = peer.beatDue, now >= due, peer.silentSince == nil, peer.seat != nil,
+            peer.held == nil
+        else { return }
+        peer.silentSince = due - configuration.peerTimeout
+        tellOf("silent", peer.name, Self.noAnswer)
     }
 
     /// Whether somebody who has no connection for heartbeats takes anything.

@@ -70,6 +70,9 @@ public final class BranchProxy: Node {
     /// Agents that are to be told that this proxy is another one than they said hello to.
     var unasked: [Peer] = []
     var nextAsk = ContinuousClock.now
+    /// Agents that were there and whose connection has ended.
+    var strayed: [Peer] = []
+    var nextSearch = ContinuousClock.now
     /// When the proxy came to be.
     let began = ContinuousClock.now
     var pending = PendingTable()
@@ -190,6 +193,7 @@ public final class BranchProxy: Node {
             }
             if items[0].isReadable { _ = try receiveBatch() }
             try askForHellos()
+            try askTheStrayed()
             try retry()
             try tendFillings()
             try watchPeers()

@@ -42,6 +42,9 @@ struct Outlet {
         return credit > 0 ? first : nil
     }
 
+    /// Whether something waits for nothing but credit.
+    var waitsForCredit: Bool { !queue.parcels.isEmpty && next == nil }
+
     /// Puts the notices of what was taken out before what is left of it, once that can go: until
     /// then more may be taken out, and be told by the same notices.
     mutating func prependEvicted(clock: RunClock) {

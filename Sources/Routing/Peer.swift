@@ -40,10 +40,16 @@ final class Peer: Way {
     /// Whether it has, or had until `beatLost`, a connection on which heartbeats run.
     var isBeating = false
     var beatLost: ContinuousClock.Instant?
+    /// By when the first heartbeat is due, where its hello said that there will be some.
+    var beatDue: ContinuousClock.Instant?
     var stuck: Stuck?
     var silentSince: ContinuousClock.Instant?
     /// Whether it sends no more to whom it is asked not to send to.
     var heedsPauses = false
+    /// Whether it was told to pause, or to go on, since its hello.
+    var wasAskedToPause = false
+    /// Not to be asked to say hello again before.
+    var nextAsk = ContinuousClock.now
     /// How often a connection ended by which it had been handed messages, outside of moves.
     var disconnects = 0
     /// Messages that were handed to it over NATS since it lives there, or that it got there itself.

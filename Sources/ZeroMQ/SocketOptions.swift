@@ -51,6 +51,8 @@ public struct SocketOptions: Hashable, Sendable {
     public var messageSizeMax: Int? = SocketOptions.frameSizeMax
     /// Heartbeats, where wanted.
     public var heartbeat: Heartbeat?
+    /// The longest that the greeting of a connection may take; libzmq's own default is 30 seconds.
+    public var handshakeTimeout: Duration?
 
     /// The largest frame of any socket that says nothing else: 512 MiB.
     public static let frameSizeMax = 512 << 20
@@ -111,6 +113,9 @@ extension SocketOptions {
             if heartbeat.timeToLive > .zero {
                 try set("heartbeat TTL", ZMQ_HEARTBEAT_TTL, heartbeat.timeToLive.milliseconds)
             }
+        }
+        if let handshakeTimeout {
+            try set("handshake timeout", ZMQ_HANDSHAKE_IVL, handshakeTimeout.milliseconds)
         }
         if pattern == .router {
             try set("mandatory routing", ZMQ_ROUTER_MANDATORY, routerMandatory ? 1 : 0)

@@ -12,8 +12,10 @@ import ZeroMQ
 /// Python, as it is a program of its own with libzmq's own thread; the test can freeze neither of its
 /// own.
 private let peerProgram = """
-    import sys, zmq
+    import os, signal, sys, zmq
     kind, endpoint, name = sys.argv[1:4]
+    is_early = kind == "early"
+    kind = "branch" if is_early else kind
     context = zmq.Context()
     main = context.socket(zmq.DEALER if kind == "branch" else zmq.SUB)
     beat = context.socket(zmq.DEALER if kind == "branch" else zmq.SUB)
@@ -29,12 +31,16 @@ private let peerProgram = """
         header = struct.pack("<BBBBBIQQ", 1, 6, 1, 0, 0, 1, 0, 1)
         for text in (name, "", "hello"):
             header += bytes([len(text)]) + text.encode()
-        main.send_multipart([b"", header, b'{"incarnation":1,"window":100000}'])
+        hello = b'{"incarnation":1,"window":100000,"beats":true}'
+        main.send_multipart([b"", header, hello])
     else:
         main.subscribe("tot")
         main.subscribe("_marker." + name)
         main.connect(endpoint)
         beat.subscribe("_beat." + name)
+    if is_early:
+        main.poll()
+        os.kill(os.getpid(), signal.SIGSTOP)
     beat.connect(endpoint)
     print("up", flush=True)
     count = 0
@@ -57,17 +63,22 @@ struct SilenceTests {
 
     init() throws { context = try Context() }
 
-    private func peer(_ kind: String, _ endpoint: String?) throws -> Program {
-        let program = try Program([
+    private func start(_ kind: String, _ endpoint: String?) throws -> Program {
+        try Program([
             "/usr/bin/env", "python3", "-c", peerProgram, kind, try #require(endpoint), "b",
         ])
+    }
+
+    private func peer(_ kind: String, _ endpoint: String?) throws -> Program {
+        let program = try start(kind, endpoint)
         _ = try eventually("the peer") { program.written().contains("up") ? () : nil }
         return program
     }
 
     /// Stops a peer until it is said to be silent.
     ///
-    /// One that is stopped before its first heartbeat cannot be missed: it is let go, and stopped again.
+    /// One whose connection for heartbeats is there, and that is stopped before it has sent the first,
+    /// cannot be missed: it is let go, and stopped again.
     private func freeze(_ program: Program, _ log: Log) throws {
         _ = try eventually("SILENT: b does not answer") {
             program.signal(SIGSTOP)
@@ -126,6 +137,24 @@ struct SilenceTests {
         }
         #expect(try proxy.status("agents", "b", "silent") == false)
         #expect(try proxy.status("dead_letters") == [:])
+    }
+
+    @Test("An agent that freezes before its first heartbeat is named, and when it is back")
+    func frozenEarly() throws {
+        let log = Log()
+        var configuration = BranchConfiguration(
+            name: "core", agents: [.init(name: "a"), .init(name: "b")])
+        configuration.peerTimeout = .milliseconds(300)
+        let proxy = try ProxyThread.branch(configuration, in: context, log: log.append)
+        let frozen = try start("early", proxy.endpoints["router"])
+        try said(log, "SILENT: b does not answer")
+        #expect(try proxy.status("agents", "b", "silent") == true)
+        // It stopped itself before it said so.
+        #expect(frozen.written() == "")
+        frozen.signal(SIGCONT)
+        try said(log, "ANSWERS: b answers again")
+        try beats(proxy)
+        #expect(log.lines.filter { $0.hasPrefix("SILENT") }.count == 1)
     }
 
     @Test("An agent that ends is gone, not silent")

@@ -268,6 +268,7 @@ class Past:
 
     def __init__(self):
         self.next, self.given_up = {}, collections.defaultdict(list)
+        self.kept = set()  # flows of which something was delivered
         self.sent = collections.defaultdict(dict)  # by flow and sequence; None where the content is lost
 
     def take(self, channel, message):
@@ -276,6 +277,7 @@ class Past:
         flow = (channel["source"], channel["destination"], int(channel["incarnation"]))
         sequence = message.sequence + (int(channel.get("sequence_high", 0)) << 32)
         if channel["direction"] == "delivered":
+            self.kept.add(flow)
             self.next[flow] = max(self.next.get(flow, 1), sequence + 1)
         else:
             is_there = channel["encoding"] != synmesh_history.DIGEST
@@ -320,4 +322,7 @@ def recall(environment):
                 past.annotate(json.loads(message.data), environment.name)
             elif "source" in channel:
                 past.take(channel, message)
+    # A gap may be in a flow of the other class, of which nothing is known after a crash.
+    past.next = {flow: next for flow, next in past.next.items() if flow in past.kept}
+    past.given_up = {flow: gaps for flow, gaps in past.given_up.items() if flow in past.kept}
     return past

@@ -105,8 +105,8 @@ class ZeroMQ:
         if message.kind == HELLO:
             answer = message.json
             self.is_registered = answer.get("registered", True)
-            if self.branch_start not in (None, answer.get("incarnation")):
-                await self.say_hello()  # the proxy was started again, and knows nothing of us
+            if answer.get("again") or self.branch_start not in (None, answer.get("incarnation")):
+                await self.say_hello()  # it was started again, or the connection was lost
                 asyncio.create_task(self.agent.outbox.restart())
             self.branch_start = answer.get("incarnation")
             self.attached.set()
