@@ -35,6 +35,8 @@ struct Declarations {
         let connect: Located<Endpoint>?
         /// Keys that are about a proxy of ours alone, where they stand.
         let ownKeys: [(key: String, location: Location)]
+        /// The same of keys that are, beside a proxy of the user's own, about the way to NATS.
+        let bridgeKeys: [(key: String, location: Location)]
     }
 
     struct TopicProxy {
@@ -46,6 +48,9 @@ struct Declarations {
         let peerTimeout: Duration
         let command: Located<[String]>?
         let connect: Connection?
+        /// As for branches.
+        let ownKeys: [(key: String, location: Location)]
+        let bridgeKeys: [(key: String, location: Location)]
 
         /// Where a proxy is that runs already.
         struct Connection {
@@ -176,7 +181,8 @@ extension Declarations {
                         messages: queue.optional("messages", .integer(in: 1...10_000_000)),
                         bytes: queue.optional("bytes", .byteSize(in: 1_024...1_099_511_627_776)),
                         overflow: queue.optional(
-                            "overflow", .enumeration("overflow", of: QueueOverflow.self))
+                            "overflow", .enumeration("overflow", of: QueueOverflow.self)),
+                        overflowKey: queue.keyLocation(of: "overflow")
                     )
                 })
             return Branch(
@@ -195,11 +201,17 @@ extension Declarations {
                 peerTimeout: branch.optional("peer_timeout", peerTimeout, default: .seconds(5)),
                 command: branch.optional("command", .located(.command)),
                 connect: branch.optional("connect", .located(.endpoint)),
-                ownKeys: ["links", "routing_report", "stall_timeout", "peer_timeout"].compactMap {
-                    key in
-                    branch.keyLocation(of: key).map { (key, $0) }
-                })
+                ownKeys: places(
+                    of: "links", "routing_report", "stall_timeout", "peer_timeout", in: branch)
+                    + (queue?.overflowKey.map { [("overflow", $0)] } ?? []),
+                bridgeKeys: places(of: "queue", in: branch))
         }
+    }
+
+    private static func places(
+        of keys: String..., in reader: MappingReader
+    ) -> [(key: String, location: Location)] {
+        keys.compactMap { key in reader.keyLocation(of: key).map { (key, $0) } }
     }
 
     private static var topicProxy: Reading<TopicProxy> {
@@ -225,7 +237,9 @@ extension Declarations {
                                 "subscribe", .located(.endpoint),
                                 example: "tcp://127.0.0.1:5561"),
                             location: connect.heading)
-                    }))
+                    }),
+                ownKeys: places(of: "peer_timeout", in: proxy),
+                bridgeKeys: places(of: "stall_timeout", in: proxy))
         }
     }
 

@@ -18,6 +18,7 @@ extension Resolver {
                     ? "remove the link: agents that send to each other belong into one branch here"
                     : "remove it")
         }
+        checkBridge(branch.bridgeKeys, part)
         if let command = branch.command, let connect = branch.connect {
             return both(part, command, connect.location)
         }
@@ -35,6 +36,12 @@ extension Resolver {
     ) -> ProxyProvider {
         guard proxy.command != nil || proxy.connect != nil else { return .own }
         let part = "topic proxy \(Diagnostic.quote(entry.key))"
+        for (key, location) in proxy.ownKeys {
+            diagnostics.error(
+                "'\(key)' is about a proxy of ours, and \(part) is your own", at: location,
+                help: "remove it")
+        }
+        checkBridge(proxy.bridgeKeys, part)
         if let command = proxy.command, let connect = proxy.connect {
             return both(part, command, connect.location)
         }
@@ -50,6 +57,16 @@ extension Resolver {
         checkTold(proxy.publish, part)
         checkTold(proxy.subscribe, part)
         return .command(proxy.command?.value ?? [])
+    }
+
+    /// Beside a proxy of the user's own these are about what comes from NATS and goes there.
+    private func checkBridge(_ keys: [(key: String, location: Location)], _ part: String) {
+        guard declarations.servers.isEmpty else { return }
+        for (key, location) in keys {
+            diagnostics.error(
+                "'\(key)' of \(part), a proxy of your own, is about its way to NATS, and there "
+                    + "is no NATS here", at: location, help: "remove it")
+        }
     }
 
     private func both(
