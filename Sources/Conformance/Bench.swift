@@ -154,20 +154,23 @@ final class Bench {
     /// Has the program's next lives send at least once.
     func keep() { isKeeping.set() }
 
-    /// Starts the program with another environment, as a process of its own, and waits for its end.
-    ///
-    /// - Returns: How it ended, or nil where it did not; and what it wrote.
-    func ending(
-        named name: String, _ change: (inout [String: String]) -> Void
-    ) async throws -> (report: ExitReport?, output: String) {
+    /// Starts the program with another environment, as a process of its own.
+    func begin(named name: String, _ change: (inout [String: String]) -> Void) async throws {
         var specification = self.specification()(1)
         change(&specification.environment)
         specification.logPath = mesh.place.directory.processLogPath(name: name)
         let made = specification
         try await context.supervisor.spawn(process(name)) { _ in made }
+    }
+
+    /// Waits for the end of such a process.
+    ///
+    /// - Returns: How it ended, or nil where it did not; and what it wrote.
+    func end(of name: String) async throws -> (report: ExitReport?, output: String) {
         let report = try await context.supervisor.waitExit(process(name), timeout: timeout)
         if report == nil { _ = try? await context.supervisor.stop(process(name), grace: .zero) }
-        let output = try? String(contentsOfFile: specification.logPath, encoding: .utf8)
+        let output = try? String(
+            contentsOfFile: mesh.place.directory.processLogPath(name: name), encoding: .utf8)
         return (report, output ?? "")
     }
 

@@ -9,7 +9,7 @@ public enum Conformance {
     public struct Options: Sendable {
         /// The program and its arguments.
         public var command: [String]
-        /// The transports that it is attached by, one after the other.
+        /// The transports that it is attached by, each in a mesh of its own, all at once.
         public var transports: [Transport] = Transport.allCases
         /// The longest that the program may take for any one thing.
         public var timeout: Duration = .seconds(5)
@@ -40,19 +40,15 @@ public enum Conformance {
         var segments: [String] = []
         var escaped: [String] = []
         var failure: (any Error)?
-        for transport in options.transports {
+        for part in await parts(options, context) {
             do {
-                let bench = try await Bench(options, transport: transport, in: context)
-                let examination = Examination(of: bench)
-                await examination.run()
-                await bench.stop()
-                ports.formUnion(await bench.mesh.ports)
-                escaped += bench.escaped
-                segments += bench.mesh.segmentPaths
-                report.entries += examination.entries
+                let part = try part.get()
+                ports.formUnion(part.ports)
+                escaped += part.escaped
+                segments += part.segments
+                report.entries += part.entries
             } catch {
-                failure = error
-                break
+                failure = failure ?? error
             }
         }
         let stopped = await context.supervisor.stopAll(grace: .seconds(2))
@@ -69,5 +65,45 @@ public enum Conformance {
             report.entries.append(.init(clause: .nothingLeft, transport: last, outcome: outcome))
         }
         return report
+    }
+
+    /// What was found on one transport, and what may be left of its mesh.
+    private struct Part: Sendable {
+        let entries: [ConformanceReport.Entry]
+        let escaped: [String]
+        let segments: [String]
+        let ports: [UInt16]
+    }
+
+    /// Mostly a check waits: two at once take hardly longer than one.
+    private static func parts(
+        _ options: Options, _ context: RunContext
+    ) async -> [Result<Part, any Error>] {
+        await withTaskGroup(of: (Int, Result<Part, any Error>).self) { group in
+            for (index, transport) in options.transports.enumerated() {
+                group.addTask {
+                    do {
+                        return (index, .success(try await part(options, transport, context)))
+                    } catch {
+                        return (index, .failure(error))
+                    }
+                }
+            }
+            var found: [(Int, Result<Part, any Error>)] = []
+            for await part in group { found.append(part) }
+            return found.sorted { $0.0 < $1.0 }.map(\.1)
+        }
+    }
+
+    private static func part(
+        _ options: Options, _ transport: Transport, _ context: RunContext
+    ) async throws -> Part {
+        let bench = try await Bench(options, transport: transport, in: context)
+        let examination = Examination(of: bench)
+        await examination.run()
+        await bench.stop()
+        return Part(
+            entries: examination.entries, escaped: bench.escaped,
+            segments: bench.mesh.segmentPaths, ports: await Array(bench.mesh.ports))
     }
 }

@@ -6,35 +6,69 @@ internal import Supervision
 internal import Wire
 
 extension Examination {
-    /// What the program does where it is not told what it must know.
-    func checkEnvironment() async {
-        let endpoint = isOnZeroMQ ? "SYNMESH_BRANCH_ENDPOINT" : "SYNMESH_NATS_URL"
-        await check(.environmentIncomplete, needs: .nothing) {
-            let missing = [
-                "SYNMESH_NAME", "SYNMESH_INCARNATION", "SYNMESH_CONTROL", "SYNMESH_CLOCK_OFFSET",
-                endpoint,
-            ]
-            try await self.expectRefusal("incomplete", naming: missing) { environment in
-                for name in missing { environment[name] = nil }
-            }
-        }
-        await check(.environmentMalformed, needs: .nothing) {
-            let wrong = ["SYNMESH_INCARNATION": "first", "SYNMESH_TRANSPORT": "pigeon"]
-            try await self.expectRefusal("malformed", naming: wrong.keys.sorted()) { environment in
-                environment.merge(wrong) { $1 }
-            }
-        }
+    /// A start of the program in an environment that it must refuse.
+    struct Refusal {
+        let clause: Clause
+        let name: String
+        /// What it must name.
+        let variables: [String]
+        let change: (inout [String: String]) -> Void
+        /// Why there was no start.
+        var failure: String?
     }
 
-    private func expectRefusal(
-        _ name: String, naming variables: [String], _ change: (inout [String: String]) -> Void
-    ) async throws {
-        let (report, output) = try await bench.ending(named: name, change)
-        guard let report else { throw Broken("it went on without \(variables)") }
-        try require(
-            report.cause == .exited(code: 3), "it \(report.cause) in place of exiting with code 3")
-        let unnamed = variables.filter { !output.contains($0) }
-        try require(unnamed.isEmpty, "it did not name \(unnamed.joined(separator: ", "))")
+    /// Starts the program where it is not told what it must know: it ends while the rest is looked at.
+    ///
+    /// One that goes on all the same is kept away from the mesh: nobody is where it is told to connect.
+    func beginRefusals() async -> [Refusal] {
+        let endpoint = isOnZeroMQ ? "SYNMESH_BRANCH_ENDPOINT" : "SYNMESH_NATS_URL"
+        let missing = [
+            "SYNMESH_NAME", "SYNMESH_INCARNATION", "SYNMESH_CONTROL", "SYNMESH_CLOCK_OFFSET",
+            endpoint,
+        ]
+        let wrong = ["SYNMESH_INCARNATION": "first", "SYNMESH_TRANSPORT": "pigeon"]
+        let nowhere = [
+            "SYNMESH_CONTROL": "tcp://127.0.0.1:9", "SYNMESH_TOPIC_PROXIES": "[]",
+            endpoint: isOnZeroMQ ? "tcp://127.0.0.1:9" : "nats://127.0.0.1:9",
+        ]
+        var refusals = [
+            Refusal(clause: .environmentIncomplete, name: "incomplete", variables: missing) {
+                for name in missing { $0[name] = nil }
+            },
+            Refusal(
+                clause: .environmentMalformed, name: "malformed", variables: wrong.keys.sorted()
+            ) { $0.merge(wrong.merging(nowhere) { $1 }) { $1 } },
+        ]
+        for index in refusals.indices {
+            do {
+                let refusal = refusals[index]
+                try await bench.begin(named: refusal.name) { environment in
+                    // Its history is not that of the life that begins at the same time.
+                    environment["SYNMESH_HISTORY"]? += ".\(refusal.name)"
+                    refusal.change(&environment)
+                }
+            } catch {
+                refusals[index].failure = "\(error)"
+            }
+        }
+        return refusals
+    }
+
+    /// How those ended.
+    func checkEnvironment(_ refusals: [Refusal]) async {
+        for refusal in refusals {
+            await check(refusal.clause, needs: .nothing) {
+                if let failure = refusal.failure { throw Broken(failure) }
+                let (report, output) = try await self.bench.end(of: refusal.name)
+                guard let report else { throw Broken("it went on without \(refusal.variables)") }
+                try require(
+                    report.cause == .exited(code: 3),
+                    "it \(report.cause) in place of exiting with code 3")
+                let unnamed = refusal.variables.filter { !output.contains($0) }
+                try require(
+                    unnamed.isEmpty, "it did not name \(unnamed.joined(separator: ", "))")
+            }
+        }
     }
 
     /// From the start of the process to its word that it is ready.

@@ -48,16 +48,19 @@ final class Examination {
     var isOnZeroMQ: Bool { bench.transport == .zmq }
 
     func run() async {
-        await checkEnvironment()
+        let refusals = await beginRefusals()
         await checkStart()
         await checkTopics()
+        await checkEnvironment(refusals)
         await checkEnvelopes()
+        let gap = beginGap()
         await checkReceiver()
         await checkHostility()
         await checkBatches()
         await checkCredit()
         await checkCommands()
         await checkPools()
+        await checkPatience(gap)
         await checkMove()
         await checkEnd()
         await checkRecords()
