@@ -141,7 +141,7 @@ import Testing
                 let folder = try TemporaryFolder()
                 let words = [
                     "conformance", "--json", "--logs", folder.path, "--transport",
-                    variant.transport, "--timeout", "3", "--", "python3",
+                    variant.transport, "--timeout", "5", "--", "python3",
                     "Tests/EndToEndTests/wrong_agent.py", variant.name,
                 ]
                 running.append(
