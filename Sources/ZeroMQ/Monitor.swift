@@ -18,6 +18,8 @@ public struct Monitor: ~Copyable {
     private static let count = Atomic<UInt64>(0)
 
     private var events: Socket
+    private let handle: UnsafeMutableRawPointer
+    private let life: SocketLife
 
     /// Watches a socket of the same thread, which is watched by nobody else.
     ///
@@ -41,6 +43,13 @@ public struct Monitor: ~Copyable {
             .pair, in: context, options: SocketOptions(receiveHighWaterMark: 0))
         try events.connect(to: endpoint)
         self.events = events
+        self.handle = handle
+        life = socket.life
+    }
+
+    deinit {
+        // Both are of one thread. Nobody is told any more, before the last who listens is gone.
+        if life.isOpen { zmq_socket_monitor(handle, nil, 0) }
     }
 
     /// The next thing that happened, if there is one of which nobody was told yet.

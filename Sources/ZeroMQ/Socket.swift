@@ -37,6 +37,7 @@ public struct Socket: ~Copyable {
     // A context that terminates before its sockets close blocks for ever. Retaining it here means
     // that `Context.deinit` cannot run until every socket is gone.
     private let context: Context
+    let life = SocketLife()
 
     /// Opens a socket.
     ///
@@ -64,6 +65,10 @@ public struct Socket: ~Copyable {
     }
 
     deinit {
+        life.isOpen = false
+        // Who listens may be gone before the connections are, and libzmq's I/O thread would then wait
+        // for ever to tell him of their end.
+        zmq_socket_monitor(handle, nil, 0)
         // The only documented failure is ENOTSOCK, which single ownership rules out.
         let result = zmq_close(handle)
         assert(result == 0, "closed a socket that libzmq does not know")
@@ -199,6 +204,11 @@ public struct Socket: ~Copyable {
     public borrowing func pollItem(_ events: PollItem.Events = .readable) -> PollItem {
         PollItem(handle: handle, descriptor: -1, events: events)
     }
+}
+
+/// Whether a socket's handle is still one: what outlives the socket must not use it.
+final class SocketLife {
+    var isOpen = true
 }
 
 @available(*, unavailable, message: "give the socket away, or open one per thread")

@@ -72,6 +72,11 @@ private final class Taker {
     }
 }
 
+/// What happens between an agent, who sends, and the incarnations of another.
+private enum Event: CaseIterable {
+    case send, take, leave, start, loss, lateCredit, helloAgain, giveUpMove
+}
+
 @Suite("Credit across incarnations and lost connections", .timeLimit(.minutes(2)))
 struct CreditTests {
     let context: Context
@@ -134,5 +139,73 @@ struct CreditTests {
         #expect(slow.asked == 0)
         #expect(slow.taken == Array(1...9))
         #expect(!log.lines.contains { $0.hasPrefix("ASKED: b") })
+    }
+
+    /// One of many sequences of events, from a seed.
+    private func play(_ seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        let proxy = try branch()
+        let sender = try Dealer("a", at: proxy.endpoints["router"], in: context)
+        let relay = try Relay(to: try #require(proxy.endpoints["router"]))
+        let taker = Taker(
+            window: [1, 2, 7, 50].randomElement(using: &random) ?? 1, at: relay.endpoint,
+            in: context)
+        var sent: UInt64 = 0
+        var epoch = 0
+        var events: [Event] = []
+        for _ in 0..<Int.random(in: 3...14, using: &random) {
+            let event = Event.allCases.randomElement(using: &random) ?? .send
+            events.append(event)
+            switch event {
+            case .send:
+                for _ in 0..<Int.random(in: 1...60, using: &random) {
+                    sent += 1
+                    try sender.send(agentEnvelope("a", "b", sent))
+                }
+                if Bool.random(using: &random) { try sender.passMarker() }
+            case .take where taker.isThere:
+                for _ in 0..<Int.random(in: 1...40, using: &random) {
+                    guard try taker.take(within: .milliseconds(1)) else { break }
+                }
+            case .leave: taker.leave()
+            case .start: try taker.start()
+            case .loss:
+                let count = Int.random(in: 0...20, using: &random)
+                try lose(relay, count, of: sender, from: sent + 1)
+                sent += UInt64(count)
+            case .lateCredit where taker.isThere:
+                try taker.grant(Int.random(in: 1...100, using: &random))
+                if Bool.random(using: &random) { taker.leave() }
+            case .helloAgain where taker.isThere: try taker.sayHello()
+            case .giveUpMove:
+                epoch += 1
+                _ = try proxy.command("hold", ["agent": "b", "epoch": .integer(Int64(epoch))])
+                _ = try proxy.command(
+                    "release",
+                    ["agent": "b", "transport": "zmq", "epoch": .integer(Int64(epoch))])
+            case .take, .lateCredit, .helloAgain: break
+            }
+        }
+        // Now somebody reads everything: nothing may be stuck.
+        if !taker.isThere { try taker.start() }
+        try sender.passMarker()
+        sent += 1
+        try sender.send(agentEnvelope("a", "b", sent))
+        while taker.taken.last != sent {
+            guard try taker.take(within: patience) else {
+                Issue.record(
+                    "seed \(seed): stuck after \(taker.taken.last ?? 0) of \(sent): \(events)")
+                return
+            }
+        }
+        let all = (taker.earlier + [taker.taken]).flatMap { $0 }
+        #expect(all == Set(all).sorted(), "seed \(seed): out of order or twice: \(events)")
+        #expect(try proxy.status("agents", "b", "queued") == 0, "seed \(seed)")
+        #expect(try proxy.status("dead_letters") == [:], "seed \(seed)")
+    }
+
+    @Test("In any order of arrivals, ends, lost connections and late credit, nothing is stuck")
+    func anyOrder() throws {
+        for seed in 1...60 { try play(UInt64(seed)) }
     }
 }
