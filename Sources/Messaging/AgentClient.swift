@@ -51,9 +51,10 @@ public final class AgentClient {
         public init() {}
     }
 
-    struct Ready {
-        let arrival: Arrival
-        var isRecorded = false
+    /// What waits to be handed out.
+    enum Ready {
+        case one(Arrival, isRecorded: Bool = false)
+        case many(Bundle)
     }
 
     /// The agent's name.
@@ -68,13 +69,21 @@ public final class AgentClient {
     public internal(set) var subscriptions: Set<String> = []
 
     var transport: any AgentTransport {
-        didSet { isDual = transport is DualTransport }
+        didSet {
+            isDual = transport is DualTransport
+            // What is recorded names the transport.
+            for outflow in outflows.values { outflow.strand = nil }
+        }
     }
     /// Whether there is a second lane: looked at for every envelope.
     private(set) var isDual = false
     let recorder: (any MessageRecorder)?
     var receiver: Receiver
     var ready: Deque<Ready> = []
+    /// Those that came together and of which some were handed out: before all others.
+    var opened: Bundle?
+    /// Envelopes that wait to be handed out, however they came, and the bytes of their contents.
+    var readyCount = 0
     var readyBytes = 0
     var counts = Counters()
     let pools: PoolTable
@@ -108,7 +117,7 @@ public final class AgentClient {
     /// Envelopes that could not be sent with their batch, and of which no send said so.
     public internal(set) var unsentInBatches: UInt64 = 0
     /// Envelopes sent, ever.
-    public private(set) var sentCount: UInt64 = 0
+    public internal(set) var sentCount: UInt64 = 0
     /// What was sent of the class `at_least_once` and is not acknowledged.
     var unacknowledged: Unacknowledged
     /// How far each flow of the class is recorded, and which of them its sender has to hear that of.
@@ -118,7 +127,7 @@ public final class AgentClient {
     /// How often the way was known to have been broken when it was last looked at.
     var knownReconnections = 0
     /// What was dropped here and its receivers do not know of yet.
-    private var untoldGaps: [Address: [ClosedRange<UInt64>]] = [:]
+    var untoldGaps: [Address: [ClosedRange<UInt64>]] = [:]
 
     /// Makes a client.
     ///
@@ -248,6 +257,11 @@ public final class AgentClient {
         let outflow = try outflow(to: destination, type)
         guard !isDrained else {
             throw MessagingError(.send(destination, type: type), .closed)
+        }
+        if outflow.draft.count > 0, cause == nil, owner == nil,
+            let identity = try postNext(content, encoding, outflow, patience)
+        {
+            return identity
         }
         let delivery = deliveryClass(to: destination)
         if delivery == .atLeastOnce {

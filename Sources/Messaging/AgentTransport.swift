@@ -23,7 +23,7 @@ public enum Inbound: Hashable, Sendable {
     /// An envelope came.
     case arrival(Arrival)
     /// Contents of one flow came together, in order.
-    case batch([Envelope], transport: String, isCredited: Bool)
+    case batch(Batch.Items, transport: String, isCredited: Bool)
     /// The compared-only copy of an envelope came.
     case shadow(Envelope, transport: String)
     /// A message without identity came, in the seed's shape.
@@ -124,7 +124,7 @@ extension Inbound {
     ) -> Inbound {
         do throws(WireError) {
             return .batch(
-                try envelope.unbatched, transport: transport, isCredited: isCredited)
+                try Batch.Items(of: envelope), transport: transport, isCredited: isCredited)
         } catch {
             return .malformed("\(place): the batch \(envelope.identity): \(error)")
         }

@@ -1,4 +1,5 @@
 public import JSON
+internal import Recording
 internal import Wire
 
 /// What goes together in one message: contents of one flow, until there are so many or so much of
@@ -77,6 +78,8 @@ final class Outflow {
     var keptBytes = 0
     /// When the draft is to leave.
     var deadline: UInt64 = .max
+    /// How those that follow in the draft are recorded; nil until the first of them was.
+    var strand: Strand?
 
     init(_ flow: Flow, takesBatches: Bool) {
         self.flow = flow
@@ -99,6 +102,7 @@ extension AgentClient {
                 throw try refuse(destination, type, .illegalName(type))
             }
             known.type = type
+            known.strand = nil
             return known
         }
         let isLegal =
@@ -151,6 +155,10 @@ extension AgentClient {
             nextFlush = min(nextFlush, outflow.deadline)
         }
         outflow.draft.append(envelope)
+        if outflow.strand?.contentEncoding != envelope.contentEncoding {
+            outflow.strand = recorder?.strand(
+                of: envelope, .sent, transport: transport.name, lane: .primary)
+        }
         if outflow.draft.count >= limits.messages {
             try flush(outflow, patience: patience, blaming: envelope.identity)
         }
@@ -219,25 +227,51 @@ extension AgentClient {
         for outflow in filling { try flush(outflow) }
     }
 
-    /// Contents of one flow came together.
-    func accept(
-        _ envelopes: [Envelope], _ transport: String, isCredited: Bool
-    ) throws(MessagingError) {
-        guard let first = envelopes.first else { return }
-        let isKept = first.delivery == .atLeastOnce
-        if case .agent = first.destination, !isKept || !hasDefects,
-            receiver.accept(inOrder: envelopes.count, from: first.identity, isKept: isKept)
-        {
-            for envelope in envelopes {
-                readyBytes += envelope.contentSize
-                ready.append(
-                    Ready(
-                        arrival: Arrival(envelope, transport: transport, isCredited: isCredited)))
+    /// Sends an envelope that only has to join others of its kind, which wait to leave together.
+    ///
+    /// Of these, nothing is needed but content, number and time: no envelope is made of them.
+    ///
+    /// - Returns: Its identity; nil where it takes the way that all others take.
+    /// - Throws: `MessagingError` where it could not be recorded, or could not be sent.
+    func postNext(
+        _ content: [UInt8], _ encoding: Envelope.ContentEncoding, _ outflow: Outflow,
+        _ patience: Duration?
+    ) throws(MessagingError) -> Identity? {
+        let sequence = outflow.sequence + 1
+        guard let limits = batchLimits, !isDual, !hasDefects, untoldGaps.isEmpty,
+            options.delivery == .atMostOnce, encoding != .descriptor,
+            outflow.draft.nextSequence == sequence, outflow.draft.incarnation == incarnation,
+            outflow.draft.byteCount + Batch.Draft.byteCount(ofContent: content.count)
+                <= outflow.bytesMax
+        else { return nil }
+        let sent = clock.now
+        if let recorder {
+            guard let strand = outflow.strand, strand.contentEncoding == encoding else {
+                return nil
             }
-            return
+            do throws(HistoryError) {
+                // Sent and recorded in one breath: the clock need not be looked at twice.
+                let isRecorded = try content.withUnsafeBufferPointer {
+                    bytes throws(HistoryError) in
+                    try recorder.record(
+                        UnsafeRawBufferPointer(bytes), sequence: sequence, sent: sent,
+                        observed: sent, on: strand)
+                }
+                guard isRecorded else { return nil }
+            } catch {
+                throw MessagingError(.record, .history(error))
+            }
         }
-        for envelope in envelopes {
-            try accept(Arrival(envelope, transport: transport, isCredited: isCredited))
+        outflow.sequence = sequence
+        sentCount += 1
+        content.withUnsafeBytes {
+            outflow.draft.append(next: $0, type: outflow.type, sent: sent, encoding: encoding)
         }
+        let identity = Identity(flow: outflow.flow, incarnation: incarnation, sequence: sequence)
+        if outflow.draft.count >= limits.messages {
+            try flush(outflow, patience: patience, blaming: identity)
+        }
+        if sent >= nextFlush { try flushDue() }
+        return identity
     }
 }

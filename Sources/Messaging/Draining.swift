@@ -39,8 +39,7 @@ extension AgentClient {
         }
         while true {
             try pump()
-            while !ready.isEmpty {
-                let envelope = try handOut(at: 0)
+            while let envelope = try handOutFirst() {
                 result.delivered += 1
                 try deliver(envelope)
             }

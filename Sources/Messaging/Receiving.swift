@@ -22,7 +22,7 @@ extension AgentClient {
         timeout: Duration, also items: inout [PollItem]
     ) throws(MessagingError) -> Envelope? {
         guard try wait(timeout: timeout, also: &items) else { return nil }
-        return try handOut(at: 0)
+        return try handOutFirst()
     }
 
     /// Waits until an envelope is there, or another item is ready, or the time is up.
@@ -35,17 +35,17 @@ extension AgentClient {
     public func wait(
         timeout: Duration, also items: inout [PollItem]
     ) throws(MessagingError) -> Bool {
-        if !ready.isEmpty, filling.isEmpty, !hasDefects { return true }
+        if readyCount > 0, filling.isEmpty, !hasDefects { return true }
         let end = clock.now + timeout.nanoseconds
         while true {
             try releaseWithheld()
             try flushDue()
-            if ready.isEmpty { try pump() }
-            if !ready.isEmpty { return true }
+            if readyCount == 0 { try pump() }
+            if readyCount > 0 { return true }
             let others = try waitInbound(until: end, also: items)
             items = others
             try pump()
-            if !ready.isEmpty { return true }
+            if readyCount > 0 { return true }
             if others.contains(where: { $0.isReadable || $0.isWritable }) || clock.now >= end {
                 return false
             }
@@ -73,9 +73,10 @@ extension AgentClient {
         let end = clock.now + timeout.nanoseconds
         var looked = 0
         while true {
+            unbundle()
             while looked < ready.count {
-                if ready[looked].arrival.envelope.cause == identity {
-                    return try handOut(at: looked)
+                if case .one(let arrival, _) = ready[looked], arrival.envelope.cause == identity {
+                    if let answer = try handOut(at: looked) { return answer }
                 }
                 looked += 1
             }
@@ -89,36 +90,60 @@ extension AgentClient {
         }
     }
 
-    /// Hands out one of the ready envelopes, recorded as delivered.
+    /// Hands out the first of the ready envelopes, of which there are some, recorded as delivered.
+    func handOutFirst() throws(MessagingError) -> Envelope? {
+        while true {
+            if let opened {
+                if let envelope = try handOut(from: opened) { return envelope }
+                continue
+            }
+            switch ready.popFirst() {
+            case .many(let bundle): opened = bundle
+            case .one(let arrival, let isRecorded):
+                if !isRecorded {
+                    try recordFirst(arrival)
+                }
+                handedOut(arrival.envelope, isCredited: arrival.isCredited)
+                return arrival.envelope
+            case nil: return nil
+            }
+        }
+    }
+
+    /// Hands out one of the ready envelopes, recorded as delivered, where none of them came together.
     ///
     /// Those of the same flow that stand before it are recorded first: a flow is delivered in order.
-    func handOut(at index: Int) throws(MessagingError) -> Envelope {
-        if index == 0, let next = ready.popFirst() {
-            let arrival = next.arrival
-            if !next.isRecorded {
-                do throws(MessagingError) {
-                    try record(arrival.envelope, .delivered, transport: arrival.transport)
-                } catch {
-                    ready.prepend(next)
-                    throw error
-                }
-                countDelivered(arrival.envelope.identity.flow)
-                if arrival.envelope.delivery == .atLeastOnce {
-                    try noteRecorded(arrival.envelope)
-                }
-            }
-            return handedOut(arrival)
-        }
-        let flow = ready[index].arrival.envelope.identity.flow
-        for place in 0...index where !ready[place].isRecorded {
-            let arrival = ready[place].arrival
-            guard place == index || arrival.envelope.identity.flow == flow else { continue }
+    private func handOut(at index: Int) throws(MessagingError) -> Envelope? {
+        guard case .one(let wanted, _) = ready[index] else { return nil }
+        for place in 0...index {
+            guard case .one(let arrival, isRecorded: false) = ready[place],
+                place == index || arrival.envelope.identity.flow == wanted.envelope.identity.flow
+            else { continue }
             try record(arrival.envelope, .delivered, transport: arrival.transport)
-            ready[place].isRecorded = true
-            countDelivered(arrival.envelope.identity.flow)
-            if arrival.envelope.delivery == .atLeastOnce { try noteRecorded(arrival.envelope) }
+            ready[place] = .one(arrival, isRecorded: true)
+            try noteDelivered(arrival.envelope)
         }
-        return handedOut(ready.remove(at: index).arrival)
+        ready.remove(at: index)
+        handedOut(wanted.envelope, isCredited: wanted.isCredited)
+        return wanted.envelope
+    }
+
+    /// Records an arrival that was taken out; where that fails it is the first again.
+    private func recordFirst(_ arrival: Arrival) throws(MessagingError) {
+        var isRecorded = false
+        do throws(MessagingError) {
+            try record(arrival.envelope, .delivered, transport: arrival.transport)
+            isRecorded = true
+            try noteDelivered(arrival.envelope)
+        } catch {
+            ready.prepend(.one(arrival, isRecorded: isRecorded))
+            throw error
+        }
+    }
+
+    func noteDelivered(_ envelope: Envelope) throws(MessagingError) {
+        countDelivered(envelope.identity.flow)
+        if envelope.delivery == .atLeastOnce { try noteRecorded(envelope) }
     }
 
     private func countDelivered(_ flow: Flow) {
@@ -130,14 +155,14 @@ extension AgentClient {
         uncounted += 1
     }
 
-    private func handedOut(_ arrival: Arrival) -> Envelope {
-        readyBytes -= arrival.envelope.contentSize
-        if arrival.isCredited { transport.consumed(1) }
-        return arrival.envelope
+    func handedOut(_ envelope: Envelope, isCredited: Bool) {
+        readyCount -= 1
+        readyBytes -= envelope.contentSize
+        if isCredited { transport.consumed(1) }
     }
 
     /// Whether so much waits to be handed out that no more is read.
-    var isFull: Bool { ready.count >= options.readyMessages || readyBytes >= options.readyBytes }
+    var isFull: Bool { readyCount >= options.readyMessages || readyBytes >= options.readyBytes }
 
     /// Waits until something came, or a gap is to be given up, or the time is up.
     ///
@@ -197,8 +222,8 @@ extension AgentClient {
         }
         switch inbound {
         case .arrival(let arrival): try accept(arrival)
-        case .batch(let envelopes, let transport, let isCredited):
-            try accept(envelopes, transport, isCredited: isCredited)
+        case .batch(let items, let transport, let isCredited):
+            try accept(items, transport, isCredited: isCredited)
         case .shadow(let envelope, let transport):
             counts.shadowDelivered += 1
             try record(envelope, .delivered, transport: transport, lane: .shadow)
@@ -224,8 +249,8 @@ extension AgentClient {
     private func leaveBehind(_ inbound: Inbound) throws(MessagingError) {
         guard isLeavingBehind else { return }
         switch inbound {
-        case .batch(let envelopes, let transport, _):
-            for envelope in envelopes {
+        case .batch(let items, let transport, _):
+            for envelope in items.all {
                 try leaveBehind(.arrival(Arrival(envelope, transport: transport)))
             }
         case .arrival(let arrival):
@@ -306,8 +331,7 @@ extension AgentClient {
             case .deliver(let arrival) where swallows(arrival):
                 if arrival.isCredited { transport.consumed(1) }
             case .deliver(let arrival):
-                readyBytes += arrival.envelope.contentSize
-                ready.append(Ready(arrival: arrival))
+                enqueue(arrival)
             case .repeated(let arrival):
                 counts.repeats += 1
                 if arrival.isCredited { transport.consumed(1) }

@@ -122,6 +122,55 @@ public final class HistoryWriter {
         if isNew { channels.add(channel, id: id) }
     }
 
+    /// What the envelopes that follow this one in its flow have in common with it.
+    ///
+    /// - Returns: Nil where nothing like it was recorded yet: the first of them is recorded whole.
+    public func strand(
+        of envelope: Envelope, _ direction: Direction, transport: String, lane: Lane = .primary
+    ) -> Strand? {
+        let high = UInt32(truncatingIfNeeded: envelope.sequence >> 32)
+        let channel = Channel(
+            flow: envelope.identity.flow, incarnation: envelope.incarnation, type: envelope.type,
+            transport: transport, direction: direction, lane: lane, hops: envelope.hops,
+            contentEncoding: envelope.contentEncoding, isDigest: false, sequenceHigh: high,
+            delivery: envelope.delivery)
+        return channels.id(of: channel).map {
+            Strand(
+                type: envelope.type, contentEncoding: envelope.contentEncoding, channel: $0,
+                sequenceHigh: high)
+        }
+    }
+
+    /// Records an envelope of which all but these is known: as safe as any other, and as soon.
+    ///
+    /// - Parameters:
+    ///   - content: Its content.
+    ///   - sequence: Its position in the flow.
+    ///   - sent: When its sender sent it.
+    ///   - observed: When this process records it, where that was just looked at; nil looks.
+    ///   - strand: The rest: flow, incarnation, type and encoding are the strand's. It has no cause
+    ///     that would have to be annotated.
+    /// - Returns: Whether it was recorded; false where it differs in more than that, and is to be
+    ///   recorded whole.
+    /// - Throws: `HistoryError`, as `record` does for a whole envelope.
+    public func record(
+        _ content: UnsafeRawBufferPointer, sequence: UInt64, sent: UInt64, observed: UInt64?,
+        on strand: Strand
+    ) throws(HistoryError) -> Bool {
+        guard content.count <= contentLimit,
+            UInt32(truncatingIfNeeded: sequence >> 32) == strand.sequenceHigh
+        else { return false }
+        guard let file else { throw HistoryError(.record, path, .closed) }
+        let count = RecordPen.messageLength(content.count)
+        var pen = RecordPen(try file.reserve(count))
+        pen.writeMessage(
+            channel: strand.channel, sequence: UInt32(truncatingIfNeeded: sequence),
+            logged: observed ?? clock.now, published: sent, data: content)
+        file.publish(count, head: pen.head)
+        messageCount += 1
+        return true
+    }
+
     /// Notes something beside the envelopes.
     ///
     /// - Throws: `HistoryError`: the disk is full, or the writer was sealed.
@@ -162,6 +211,19 @@ public final class HistoryWriter {
         text.append("length", UInt64(content.count))
         return text.end()
     }
+}
+
+/// What envelopes have in common that differ in their number, times and content alone: looked up
+/// once, however many they are.
+///
+/// Of use to the writer that made it, and to nobody else.
+public struct Strand: Sendable, Hashable {
+    /// Message type.
+    public let type: String
+    /// How the content bytes are to be read.
+    public let contentEncoding: Envelope.ContentEncoding
+    fileprivate let channel: UInt16
+    fileprivate let sequenceHigh: UInt32
 }
 
 @available(*, unavailable, message: "a history is written by one thread; give it away for good")

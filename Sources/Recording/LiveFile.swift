@@ -104,10 +104,11 @@ final class LiveFile {
     /// - Parameter range: Where, in the window; what is in use is spared.
     private func fill(_ range: Range<Int>) {
         let page = Int(getpagesize())
-        let used = (position - windowStart + Self.spare + page - 1) / page * page
+        // At `position` there is a header of the unused space, and nothing behind it.
+        let used = (position - windowStart + 16 + page - 1) / page * page
         let free = (end - MCAP.trailer.count - windowStart) / page * page
-        let part = range.clamped(to: min(used, free)..<free)
-        guard !part.isEmpty else { return }
+        guard max(used, range.lowerBound) < min(free, range.upperBound) else { return }
+        let part = max(used, range.lowerBound)..<min(free, range.upperBound)
         // Where it cannot be written the page is read, as said.
         let zeros =
             part.count == Self.zeros.count ? Self.zeros : Array(Self.zeros[..<part.count])

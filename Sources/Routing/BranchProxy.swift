@@ -61,8 +61,9 @@ public final class BranchProxy: Node {
     /// Whether something from NATS may wait that nothing tells of again.
     var hasLeftArrivals = false
     var nextWatch = ContinuousClock.now
-    /// Bytes that waited when the last report was written.
+    /// The most bytes that have waited since memory was given back.
     private var queuedBytes = 0
+    private var nextTrim = ContinuousClock.now
     /// How often everybody had to wait.
     var waits = 0
     /// What the proxy itself says and could not yet.
@@ -199,10 +200,11 @@ public final class BranchProxy: Node {
             try watchPeers()
             expirePending()
             deadLetters.writeWaiting()
-            if ContinuousClock.now >= nextReport {
+            let now = ContinuousClock.now
+            if now >= nextTrim { giveMemoryBack(at: now) }
+            if now >= nextReport {
                 writeReport()
-                giveMemoryBack()
-                nextReport = ContinuousClock.now + configuration.routingReport
+                nextReport = now + configuration.routingReport
             }
         }
         try shutDown()
@@ -242,11 +244,27 @@ public final class BranchProxy: Node {
         if result == .wouldBlock, unsent.count < 10_000 { unsent.append(frames) }
     }
 
-    /// What waited for somebody slow is gone with it; libc would keep its memory.
-    private func giveMemoryBack() {
-        let bytes = peers.values.reduce(0) { $0 + $1.outlet.queue.bytes }
-        defer { queuedBytes = bytes }
-        if queuedBytes > bytes + 1 << 20 { synmesh_trim_memory() }
+    /// How often memory is given back at most, and for how much less that waits.
+    private static let trimInterval = Duration.seconds(1)
+    private static let trimBytes = 256 << 10
+
+    /// What waited for somebody slow has gone, if only for a moment: libc would keep its memory, and
+    /// what waits the next time would lie among that.
+    private func giveMemoryBack(at now: ContinuousClock.Instant) {
+        nextTrim = now + Self.trimInterval
+        var (most, left) = (0, 0)
+        for peer in peers.values {
+            most += peer.outlet.takeBytesMax()
+            left += peer.outlet.queue.bytes
+        }
+        for link in links.values {
+            most += link.outlet.takeBytesMax()
+            left += link.outlet.queue.bytes
+        }
+        queuedBytes = max(queuedBytes, most)
+        guard queuedBytes >= left + Self.trimBytes else { return }
+        queuedBytes = left
+        synmesh_trim_memory()
     }
 
     func writeReport() {

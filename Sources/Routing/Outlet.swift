@@ -112,6 +112,9 @@ struct Outlet {
 
     var isEmpty: Bool { queue.parcels.isEmpty }
 
+    /// The most bytes that waited at once since the last call.
+    mutating func takeBytesMax() -> Int { queue.takeBytesMax() }
+
     /// Envelopes that wait.
     var count: Int { queue.messages }
 }

@@ -57,6 +57,8 @@ struct ParcelQueue {
     private(set) var bytes = 0
     /// Envelopes that wait; a batch is as many as it holds.
     private(set) var messages = 0
+    /// The most bytes that waited at once since `takeBytesMax`.
+    private var bytesMax = 0
     let limits: QueueLimits
 
     init(limits: QueueLimits) {
@@ -76,6 +78,7 @@ struct ParcelQueue {
     mutating func append(_ parcel: Parcel) {
         parcels.append(parcel)
         bytes += parcel.byteCount
+        bytesMax = max(bytesMax, bytes)
         messages += parcel.messageCount
     }
 
@@ -137,6 +140,13 @@ struct ParcelQueue {
         parcels.prepend(contentsOf: parts)
         recount()
         return true
+    }
+
+    /// The most bytes that waited at once since the last call; room that they took is given up.
+    mutating func takeBytesMax() -> Int {
+        if parcels.isEmpty, bytesMax > 0 { parcels = [] }
+        defer { bytesMax = bytes }
+        return bytesMax
     }
 
     mutating func takeAll() -> Deque<Parcel> {

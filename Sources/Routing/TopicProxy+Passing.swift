@@ -1,3 +1,4 @@
+internal import Glibc
 internal import Wire
 internal import ZeroMQ
 
@@ -11,6 +12,8 @@ struct TopicPassage: ~Copyable {
     var subscribers: Socket
     /// The message that is being looked at.
     var incoming = MultipartMessage()
+    /// The message that went last: most go to the same topic from the same publisher as that.
+    private var last = LastHeader()
     /// Topics that were found to be legal.
     private var knownTopics = NameTable<Void>()
     var messages = 0
@@ -45,22 +48,44 @@ struct TopicPassage: ~Copyable {
     /// Whether the message that just came has gone to the subscribers.
     @inline(__always)
     private mutating func passOn() throws(ZeroMQError) -> Bool {
-        guard incoming.frameCount == 3, isLegal(),
-            let view = incoming.withFrame(1, { HeaderView($0) }),
-            view.kind.carriesContent, view.isTopic, view.hops <= Envelope.hopsMax,
-            incoming.withFrame(
-                1,
-                { header in
-                    incoming.withFrame(0) { isEqual(header, view.destination, $0) }
-                })
-        else { return false }
-        let inside = view.kind == .batch ? incoming.withFrame(2, { Batch.count(of: $0) }) ?? 0 : 1
+        guard incoming.frameCount == 3 else { return false }
+        var known = isLikeLast()
+        if known == nil { known = read() }
+        guard let isBatch = known else { return false }
+        let inside = isBatch ? incoming.withFrame(2, { Batch.count(of: $0) }) ?? 0 : 1
         guard inside > 0 else { return false }
         let count = incoming.byteCount(ofFrame: 2)
         guard try subscribers.send(&incoming, frames: 0..<3) == .sent else { return false }
         messages += inside
         bytes += count
         return true
+    }
+
+    /// Whether it is a batch; nil where its header says something new.
+    @inline(__always)
+    private func isLikeLast() -> Bool? {
+        incoming.withFrame(0) { topic in
+            incoming.withFrame(1) { header in
+                last.isLike(topic, header) ? last.isBatch : nil
+            }
+        }
+    }
+
+    /// Whether it is a batch; nil where it must go the long way.
+    private mutating func read() -> Bool? {
+        guard isLegal(), let view = incoming.withFrame(1, { HeaderView($0) }),
+            view.kind.carriesContent, view.isTopic, view.hops <= Envelope.hopsMax,
+            incoming.withFrame(
+                1,
+                { header in
+                    incoming.withFrame(0) { isEqual(header, view.destination, $0) }
+                })
+        else { return nil }
+        let isBatch = view.kind == .batch
+        incoming.withFrame(0) { topic in
+            incoming.withFrame(1) { last.become(topic, $0, isBatch: isBatch) }
+        }
+        return isBatch
     }
 
     /// Whether the first frame is a topic, which is the same few for most messages.
@@ -72,6 +97,53 @@ struct TopicPassage: ~Copyable {
         else { return false }
         knownTopics.insert((), for: name)
         return true
+    }
+}
+
+/// A topic and a header that were read: another one that differs in number and time alone says the
+/// same, and need not be read.
+struct LastHeader: ~Copyable {
+    /// Whether it is a batch's.
+    private(set) var isBatch = false
+    private var topicLength = 0
+    private var length = 0
+    /// The topic, then the header.
+    private let bytes = UnsafeMutableRawPointer.allocate(
+        byteCount: 2 * LastHeader.sizeMax, alignment: 16)
+
+    /// Longer ones are read each time.
+    private static let sizeMax = 512
+    /// Sequence and time of sending.
+    private static let variable = 9..<25
+
+    deinit { bytes.deallocate() }
+
+    @inline(__always)
+    borrowing func isLike(
+        _ topic: UnsafeRawBufferPointer, _ header: UnsafeRawBufferPointer
+    ) -> Bool {
+        guard header.count == length, topic.count == topicLength, length > 0,
+            let topic = topic.baseAddress, let header = header.baseAddress
+        else { return false }
+        let (start, end) = (Self.variable.lowerBound, Self.variable.upperBound)
+        let known = bytes + Self.sizeMax
+        return memcmp(known + end, header + end, length - end) == 0
+            && memcmp(known, header, start) == 0 && memcmp(bytes, topic, topicLength) == 0
+    }
+
+    mutating func become(
+        _ topic: UnsafeRawBufferPointer, _ header: UnsafeRawBufferPointer, isBatch: Bool
+    ) {
+        length = 0
+        guard topic.count <= Self.sizeMax,
+            (Self.variable.upperBound...Self.sizeMax).contains(
+                header.count)
+        else { return }
+        bytes.copyMemory(from: topic.baseAddress ?? UnsafeRawPointer(bytes), byteCount: topic.count)
+        (bytes + Self.sizeMax).copyMemory(
+            from: header.baseAddress ?? UnsafeRawPointer(bytes), byteCount: header.count)
+        (topicLength, length) = (topic.count, header.count)
+        self.isBatch = isBatch
     }
 }
 

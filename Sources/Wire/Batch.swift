@@ -54,8 +54,10 @@ extension Batch {
         public private(set) var count = 0
         private var content: [UInt8] = []
         private var type = ""
-        private var nextSequence: UInt64 = 0
-        private var incarnation: UInt32 = 0
+        /// The sequence that continues it.
+        public private(set) var nextSequence: UInt64 = 0
+        /// The incarnation of those that are in it.
+        public private(set) var incarnation: UInt32 = 0
         private var hops: UInt8 = 0
 
         /// Makes an empty one.
@@ -64,9 +66,12 @@ extension Batch {
         /// What the batch's content takes until now.
         public var byteCount: Int { content.count }
 
+        /// What an envelope without a cause adds to the content, at most.
+        public static func byteCount(ofContent size: Int) -> Int { itemLength + size + 65 }
+
         /// What an envelope adds to the content, at most.
         public static func byteCount(of envelope: Envelope) -> Int {
-            itemLength + envelope.contentSize + 65
+            byteCount(ofContent: envelope.contentSize)
                 + (envelope.cause.map {
                     14 + $0.flow.source.utf8.count + $0.flow.destination.name.utf8.count
                 } ?? 0)
@@ -87,29 +92,53 @@ extension Batch {
                 content.removeAll(keepingCapacity: true)
                 content.append(contentsOf: [0, 0, 0, 0])
                 type = ""
+                nextSequence = envelope.sequence
             }
+            envelope.withContent {
+                append($0, envelope.type, envelope.sent, envelope.contentEncoding, envelope.cause)
+            }
+        }
+
+        /// Adds the envelope that follows the last one, of which nothing else is needed than this.
+        ///
+        /// - Parameters:
+        ///   - bytes: Its content.
+        ///   - type: Its type.
+        ///   - sent: When its sender sent it.
+        ///   - encoding: How its content is to be read.
+        public mutating func append(
+            next bytes: UnsafeRawBufferPointer, type: String, sent: UInt64,
+            encoding: Envelope.ContentEncoding
+        ) {
+            precondition(count > 0, "the first one is added as a whole")
+            append(bytes, type, sent, encoding, nil)
+        }
+
+        private mutating func append(
+            _ bytes: UnsafeRawBufferPointer, _ type: String, _ sent: UInt64,
+            _ encoding: Envelope.ContentEncoding, _ cause: Identity?
+        ) {
             count += 1
-            nextSequence = envelope.sequence &+ 1
+            nextSequence &+= 1
             var flags: Flags = []
-            if envelope.type != type { flags.insert(.type) }
-            if let cause = envelope.cause {
+            if type != self.type { flags.insert(.type) }
+            if let cause {
                 flags.insert(.cause)
                 if case .topic = cause.flow.destination { flags.insert(.causeOnTopic) }
             }
-            let size = envelope.contentSize
             withUnsafeTemporaryAllocation(byteCount: itemLength, alignment: 8) { item in
                 item[0] = flags.rawValue
-                item[1] = envelope.contentEncoding.rawValue
-                item.storeBytes(of: envelope.sent.littleEndian, toByteOffset: 2, as: UInt64.self)
+                item[1] = encoding.rawValue
+                item.storeBytes(of: sent.littleEndian, toByteOffset: 2, as: UInt64.self)
                 item.storeBytes(
-                    of: UInt32(size).littleEndian, toByteOffset: 10, as: UInt32.self)
+                    of: UInt32(bytes.count).littleEndian, toByteOffset: 10, as: UInt32.self)
                 content.append(contentsOf: UnsafeRawBufferPointer(item))
             }
             if flags.contains(.type) {
-                type = envelope.type
+                self.type = type
                 append(name: type)
             }
-            if let cause = envelope.cause {
+            if let cause {
                 withUnsafeBytes(of: cause.incarnation.littleEndian) {
                     content.append(contentsOf: $0)
                 }
@@ -117,7 +146,7 @@ extension Batch {
                 append(name: cause.flow.source)
                 append(name: cause.flow.destination.name)
             }
-            envelope.withContent { content.append(contentsOf: $0) }
+            content.append(contentsOf: bytes)
         }
 
         private mutating func append(name: String) {
@@ -173,86 +202,7 @@ extension Envelope {
     public var unbatched: [Envelope] {
         get throws(WireError) {
             guard kind == .batch else { return [self] }
-            return try withContent { bytes throws(WireError) in try envelopes(in: bytes) }
+            return try Batch.Items(of: self).all
         }
-    }
-
-    private func envelopes(in bytes: UnsafeRawBufferPointer) throws(WireError) -> [Envelope] {
-        guard let count = Batch.count(of: bytes) else { throw .malformed(field: "batch") }
-        guard sequence >= 1, sequence <= UInt64.max - UInt64(count) else {
-            throw .malformed(field: "sequence")
-        }
-        var reader = ItemReader(bytes: bytes, position: Batch.countLength)
-        var envelopes: [Envelope] = []
-        envelopes.reserveCapacity(count)
-        var item = self
-        item.kind = .content
-        item.type = ""
-        item.content = []
-        for offset in 0..<UInt64(count) {
-            item.identity = Identity(
-                flow: identity.flow, incarnation: incarnation, sequence: sequence + offset)
-            let flags = Batch.Flags(rawValue: try reader.integer(UInt8.self))
-            let encoding = try reader.integer(UInt8.self)
-            item.sent = try reader.integer(UInt64.self)
-            let size = Int(try reader.integer(UInt32.self))
-            guard flags.isSubset(of: .known) else { throw .malformed(field: "batch flags") }
-            guard let encoding = ContentEncoding(rawValue: encoding) else {
-                throw .unknownContentEncoding(encoding)
-            }
-            item.contentEncoding = encoding
-            if flags.contains(.type) { item.type = try reader.name() }
-            guard !item.type.isEmpty else { throw .missing(field: "type") }
-            item.cause =
-                flags.contains(.cause)
-                ? try reader.identity(isOnTopic: flags.contains(.causeOnTopic)) : nil
-            item.content = Array(try reader.bytes(size))
-            envelopes.append(item)
-        }
-        guard reader.remaining == 0 else { throw .trailingBytes(reader.remaining) }
-        return envelopes
-    }
-}
-
-private struct ItemReader {
-    let bytes: UnsafeRawBufferPointer
-    var position: Int
-
-    var remaining: Int { bytes.count - position }
-
-    mutating func integer<Integer: FixedWidthInteger & BitwiseCopyable>(
-        _: Integer.Type
-    ) throws(WireError) -> Integer {
-        let size = MemoryLayout<Integer>.size
-        guard remaining >= size else { throw .truncated }
-        defer { position += size }
-        return Integer(
-            littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: Integer.self))
-    }
-
-    mutating func bytes(_ count: Int) throws(WireError) -> UnsafeRawBufferPointer {
-        guard remaining >= count else { throw .truncated }
-        defer { position += count }
-        return UnsafeRawBufferPointer(rebasing: bytes[position..<position + count])
-    }
-
-    mutating func name() throws(WireError) -> String {
-        let count = Int(try integer(UInt8.self))
-        guard let name = String(validating: try bytes(count), as: UTF8.self) else {
-            throw .notUTF8
-        }
-        return name
-    }
-
-    mutating func identity(isOnTopic: Bool) throws(WireError) -> Identity {
-        let incarnation = try integer(UInt32.self)
-        let sequence = try integer(UInt64.self)
-        let source = try name()
-        let destination = try name()
-        return Identity(
-            flow: Flow(
-                source: source,
-                destination: isOnTopic ? .topic(destination) : .agent(destination)),
-            incarnation: incarnation, sequence: sequence)
     }
 }

@@ -48,7 +48,7 @@ public struct Envelope: Hashable, Sendable {
     public var contentEncoding: ContentEncoding
     /// What its sender does where it does not arrive.
     public var delivery: DeliveryClass
-    var storage: Storage
+    @usableFromInline var storage: Storage
 
     /// Makes an envelope.
     public init(

@@ -31,7 +31,7 @@ public final class ArrayOwner: ContentOwner {
 
 extension Envelope {
     /// Where the content is.
-    enum Storage: Sendable {
+    @usableFromInline enum Storage: Sendable {
         case array([UInt8])
         case owned(any ContentOwner)
     }
@@ -69,7 +69,7 @@ extension Envelope {
     }
 
     /// The content's length in bytes.
-    public var contentSize: Int {
+    @inlinable public var contentSize: Int {
         switch storage {
         case .array(let array): array.count
         case .owned(let owner): owner.bytes.count
@@ -81,7 +81,7 @@ extension Envelope {
     /// - Parameter body: Gets the bytes, which are there only while it runs.
     /// - Returns: What `body` returns.
     /// - Throws: What `body` throws.
-    public func withContent<Result, Failure: Error>(
+    @inlinable public func withContent<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         switch storage {
@@ -127,7 +127,7 @@ extension Envelope.Storage: Hashable {
         }
     }
 
-    static func == (one: Envelope.Storage, other: Envelope.Storage) -> Bool {
+    @usableFromInline static func == (one: Envelope.Storage, other: Envelope.Storage) -> Bool {
         one.withBytes { one in
             other.withBytes { other in
                 guard one.count == other.count else { return false }
@@ -139,7 +139,7 @@ extension Envelope.Storage: Hashable {
         }
     }
 
-    func hash(into hasher: inout Hasher) {
+    @usableFromInline func hash(into hasher: inout Hasher) {
         withBytes { bytes in
             hasher.combine(bytes.count)
             hasher.combine(bytes: bytes)

@@ -40,13 +40,18 @@ public struct MultipartMessage: ~Copyable {
     ///   - index: Which frame.
     ///   - body: Gets the bytes, which end with the call.
     /// - Returns: What `body` returns.
-    @inline(__always)
+    @inlinable @inline(__always)
     public borrowing func withFrame<Result>(
         _ index: Int, _ body: (UnsafeRawBufferPointer) -> Result
     ) -> Result {
+        body(bytes(ofFrame: index))
+    }
+
+    /// A frame's bytes, which are there until the message is received into, or sent, or ends.
+    @usableFromInline borrowing func bytes(ofFrame index: Int) -> UnsafeRawBufferPointer {
         precondition(index < frameCount && index < Self.framesKept, "there is no such frame")
         let frame = storage + index
-        return body(UnsafeRawBufferPointer(start: zmq_msg_data(frame), count: zmq_msg_size(frame)))
+        return UnsafeRawBufferPointer(start: zmq_msg_data(frame), count: zmq_msg_size(frame))
     }
 
     /// The length of a frame in bytes.

@@ -91,6 +91,43 @@ import Wire
         #expect(Self.batch([]) == nil)
     }
 
+    @Test("envelopes are taken out one by one, and counted down")
+    func items() throws {
+        let batch = try #require(Self.batch(Self.three))
+        var items = try Batch.Items(of: batch)
+        #expect(items.count == 3 && items.contentSize == 4)
+        #expect(items.firstIdentity == Self.three[0].identity && items.all == Self.three)
+        for (index, envelope) in Self.three.enumerated() {
+            #expect(items.firstIdentity == envelope.identity)
+            let next = items.popFirst()
+            #expect(next == envelope)
+            #expect(items.count == 2 - index)
+        }
+        let none = items.popFirst()
+        #expect(none == nil && items.contentSize == 0)
+        let kept = batch.keeping(ArrayOwner(batch.content))
+        #expect(try Batch.Items(of: kept).all == Self.three)
+    }
+
+    @Test("what is added without an envelope is as if it had been one")
+    func next() throws {
+        let envelopes = (7..<20).map {
+            Self.envelope($0, type: $0 % 4 == 0 ? "pong" : "ping", [UInt8($0)])
+        }
+        var draft = Batch.Draft()
+        draft.append(envelopes[0])
+        for envelope in envelopes.dropFirst() {
+            #expect(draft.nextSequence == envelope.sequence)
+            envelope.withContent {
+                draft.append(
+                    next: $0, type: envelope.type, sent: envelope.sent,
+                    encoding: envelope.contentEncoding)
+            }
+        }
+        #expect(draft.isContinued(by: Self.envelope(20)))
+        #expect(draft.take() == Self.batch(envelopes))
+    }
+
     @Test("only what follows continues a batch")
     func continues() {
         var draft = Batch.Draft()
