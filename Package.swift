@@ -62,30 +62,31 @@ let package = Package(
 
         // Bindings
         module("ZeroMQ", ["CZMQ", "CLinux"]),
+        module("NATS", ["CNATS"]),
         module("YAML", ["CYAML"]),
 
         // Vocabulary
         module("JSON"),
         module("Wire", ["JSON"]),
-        module("NATS", ["CNATS", "CXXHash", "Wire"]),
         module("Topologies", ["YAML", "Wire", "JSON"]),
 
         // Mechanisms
         module("Threads", ["CLinux"]),
         module("Recording", ["Wire", "JSON", "CXXHash", "CLinux", collections]),
         module("SharedMemory", ["CLinux", "CXXHash"]),
+        module("Chunking", ["CXXHash", "NATS", "Wire"]),
         module("Control", ["Wire", "JSON", "ZeroMQ", "Threads"]),
         module(
             "Messaging",
             [
-                "Wire", "JSON", "ZeroMQ", "NATS", "Recording", "SharedMemory", "Threads",
-                collections,
+                "Chunking", "Wire", "JSON", "ZeroMQ", "NATS", "Recording", "SharedMemory",
+                "Threads", collections,
             ]),
         module(
             "Routing",
             [
-                "CLinux", "Control", "Wire", "JSON", "ZeroMQ", "NATS", "Recording", "Threads",
-                collections,
+                "Chunking", "CLinux", "Control", "Wire", "JSON", "ZeroMQ", "NATS", "Recording",
+                "Threads", collections,
             ]),
         module("Supervision", ["CLinux", "Threads"]),
         module("Operating", ["CLinux", "JSON", "Threads"]),
@@ -163,6 +164,7 @@ let package = Package(
             swiftSettings: settings),
         tests("ZeroMQ"),
         tests("NATS"),
+        tests("Chunking", ["NATS", "Wire"]),
         tests("YAML"),
         tests("JSON"),
         tests("Wire", ["JSON"]),
@@ -183,8 +185,8 @@ let package = Package(
         tests(
             "Routing",
             [
-                "CLinux", "Control", "Wire", "JSON", "NATS", "ZeroMQ", "Recording", "Threads",
-                "synmesh-node", collections,
+                "Chunking", "CLinux", "Control", "Wire", "JSON", "NATS", "ZeroMQ", "Recording",
+                "Threads", "synmesh-node", collections,
             ]),
         // A small orchestrator for the tests to kill.
         program(
@@ -209,8 +211,8 @@ let package = Package(
         .testTarget(
             name: "BadInputTests",
             dependencies: [
-                "Control", "JSON", "Messaging", "NATS", "Recording", "Routing", "SharedMemory",
-                "TestSupport", "Threads", "Wire", "ZeroMQ",
+                "Chunking", "Control", "JSON", "Messaging", "NATS", "Recording", "Routing",
+                "SharedMemory", "TestSupport", "Threads", "Wire", "ZeroMQ",
             ], swiftSettings: settings),
         .testTarget(
             name: "EndToEndTests",

@@ -1,3 +1,4 @@
+internal import Chunking
 internal import NATS
 internal import Wire
 

@@ -1,3 +1,4 @@
+internal import Chunking
 internal import DequeModule
 internal import NATS
 internal import Synchronization

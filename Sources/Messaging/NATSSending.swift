@@ -1,4 +1,4 @@
-internal import NATS
+internal import Chunking
 internal import Recording
 
 /// When what an agent publishes on NATS leaves its process.

@@ -1,3 +1,4 @@
+internal import Chunking
 internal import DequeModule
 internal import Glibc
 internal import NATS
@@ -179,24 +180,10 @@ public final class NATSTransport: AgentTransport {
     }
 
     private func publish(_ envelope: Envelope) throws(NATSError) {
-        let subject = subject(of: envelope)
-        lines.removeAll(keepingCapacity: true)
-        envelope.appendHeaderLines(to: &lines)
-        let fits =
-            envelope.contentSize + Self.headersMax <= connection.maxPayload
-            || envelope.contentSize + lines.count + Connection.headerOverhead
-                <= connection.maxPayload
-        guard !fits, isChunking, !isTranslated(envelope.destination) else {
-            return try envelope.withContent { content throws(NATSError) in
-                try connection.publish(subject, headerLines: &lines, content: content)
-            }
-        }
-        lines.removeAll(keepingCapacity: true)
-        envelope.appendAttributeLines(to: &lines)
-        try envelope.withContent { content throws(NATSError) in
-            try connection.publishInChunks(
-                subject, attributeLines: lines, content: content, defect: { chunkDefects.next() })
-        }
+        try connection.publish(
+            envelope, on: subject(of: envelope), lines: &lines,
+            isChunking: isChunking && !isTranslated(envelope.destination),
+            defect: { chunkDefects.next() })
     }
 
     /// Plants faults in the chunks that are sent, for controls.

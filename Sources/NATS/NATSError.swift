@@ -53,7 +53,8 @@ public struct NATSError: Error, Hashable, Sendable {
     /// The limit that was exceeded, where one was.
     public let limit: Int?
 
-    init(_ operation: Operation, _ code: Code, limit: Int? = nil) {
+    /// Makes one; who builds on the library may have to refuse what it would.
+    public init(_ operation: Operation, _ code: Code, limit: Int? = nil) {
         self.operation = operation
         self.code = code
         self.limit = limit

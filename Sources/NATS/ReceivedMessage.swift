@@ -1,6 +1,5 @@
 internal import CNATS
 internal import Glibc
-public import Wire
 
 /// A message where the library has it: looked at without copies, freed with its one owner.
 public struct ReceivedMessage: ~Copyable {
@@ -45,32 +44,22 @@ public struct ReceivedMessage: ~Copyable {
     /// A copy of it all.
     public var copy: Message { Message(copying: handle) }
 
-    /// Whether it is one piece of a content that was too large for one message.
-    public var isChunk: Bool { hasHeader(ChunkHeader.offsetName) }
-
-    /// Contents of at least so many bytes stay where the library received them.
+    /// Looks headers up where they are.
     ///
-    /// Below it a copy costs less than what keeps the message: its headers, and an object.
-    private static let keptSize = 16_384
-
-    /// The envelope with this message's content; a large one keeps the message's own bytes.
-    public consuming func giveContent(to envelope: consuming Envelope) -> Envelope {
-        guard contentSize >= Self.keptSize else {
-            envelope.content = content
-            return envelope
-        }
-        return envelope.keeping(MessageOwner(self))
-    }
-
-    /// The envelope in its headers, without the content.
-    ///
-    /// - Throws: `WireError` that names the header which is missing or malformed.
-    public func attributes() throws(WireError) -> Envelope {
+    /// - Parameter body: Gets what finds a header by its name: text that ends with a zero, as it is
+    ///   while `body` runs, or nil where there is none.
+    /// - Returns: What `body` returns.
+    /// - Throws: What `body` throws.
+    public borrowing func withHeaders<Result: ~Copyable, Failure: Error>(
+        _ body: ((StaticString) -> UnsafePointer<CChar>?) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
         let handle = handle
-        return try Envelope(headersInPlace: { Self.value(of: $0, in: handle) })
+        return try body { Self.value(of: $0, in: handle) }
     }
 
-    func value(of name: StaticString) -> UnsafePointer<CChar>? { Self.value(of: name, in: handle) }
+    private func value(of name: StaticString) -> UnsafePointer<CChar>? {
+        Self.value(of: name, in: handle)
+    }
 
     private static func value(
         of name: StaticString, in handle: OpaquePointer
@@ -81,15 +70,6 @@ public struct ReceivedMessage: ~Copyable {
         ) { natsMsgHeader_Get(handle, $0, &value) }
         return status == NATS_OK ? value : nil
     }
-}
-
-/// Keeps a message of the library for the content in it.
-private final class MessageOwner: ContentOwner {
-    private let message: ReceivedMessage
-
-    init(_ message: consuming ReceivedMessage) { self.message = message }
-
-    var bytes: UnsafeRawBufferPointer { message.withContent { $0 } }
 }
 
 // Nobody else refers to the message: it was taken out of its subscription, and its owner gave it

@@ -70,12 +70,10 @@ public final class BranchBridge: Node {
         history = HistoryKeeper(surroundings.history, log: log)
         commands = surroundings.commands
         deadLetters = DeadLetters(name: configuration.name, clock: clock, log: log)
-        bridge = try threads { () throws(ThreadError) in
-            try NATSBridge(
-                .init(
-                    url: configuration.nats, name: "bridge \(configuration.branch)",
-                    limits: limits, isChunking: configuration.isChunking), inbox: inbox)
-        }
+        bridge = try NATSBridge(
+            .init(
+                url: configuration.nats, name: "bridge \(configuration.branch)",
+                limits: limits, isChunking: configuration.isChunking), inbox: inbox)
         ownSeat = Seat(
             "_bridge.\(configuration.branch)", at: configuration.router, incarnation: incarnation,
             clock: clock, limits: limits, in: context)
@@ -89,10 +87,7 @@ public final class BranchBridge: Node {
     }
 
     private func start() throws(RoutingError) {
-        let isThere = try threads { () throws(ThreadError) in
-            try bridge.start(waiting: Self.startTimeout)
-        }
-        if !isThere { log("NATS: no server at \(configuration.nats), trying on") }
+        let isThere = try bridge.start(waiting: Self.startTimeout, log: log)
         var waiting = 1
         var missing: [String] = []
         func take(_ seat: Seat) throws(RoutingError) {

@@ -123,13 +123,10 @@ public final class BranchProxy: Node {
         passage = BranchPassage(router)
         let (limits, isChunking) = (limits, configuration.isChunking)
         bridge = try configuration.nats.map { url throws(RoutingError) in
-            try threads { () throws(ThreadError) in
-                try NATSBridge(
-                    .init(
-                        url: url, name: "branch \(configuration.name)", limits: limits,
-                        isChunking: isChunking),
-                    inbox: inbox)
-            }
+            try NATSBridge(
+                .init(
+                    url: url, name: "branch \(configuration.name)", limits: limits,
+                    isChunking: isChunking), inbox: inbox)
         }
         for agent in configuration.agents {
             let peer = Peer(
@@ -145,10 +142,7 @@ public final class BranchProxy: Node {
 
     private func startBridge() throws(RoutingError) {
         guard let bridge else { return }
-        let isThere = try threads { () throws(ThreadError) in
-            try bridge.start(waiting: Self.connectTimeout)
-        }
-        if !isThere { log("NATS: no server at \(configuration.nats ?? ""), trying on") }
+        let isThere = try bridge.start(waiting: Self.connectTimeout, log: log)
         var waiting = 0
         if configuration.isTapping, incarnation > 1 {
             let reason = "it was started again: what passed on NATS meanwhile was not seen"

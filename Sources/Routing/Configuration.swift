@@ -139,6 +139,14 @@ public struct TopicConfiguration: Sendable, Hashable {
     public var stallTimeout: Duration
     /// After how long a subscriber that does not answer is said to be silent; zero is never.
     public var peerTimeout = Duration.zero
+    /// Messages that may wait for NATS.
+    public var queueMessages = 100_000
+    /// Bytes that may wait for NATS.
+    public var queueBytes = 16_777_216
+    /// What happens to what comes then.
+    ///
+    /// Beside a proxy of the user's own nobody can be made to wait.
+    public var overflow: QueueOverflow
     /// Agents that keep no history: what they publish here is recorded here.
     public var recorded: Set<String> = []
     /// Whether the endpoints are those of a proxy of the user's own, to which this one connects.
@@ -151,6 +159,7 @@ public struct TopicConfiguration: Sendable, Hashable {
         prefixes: [String] = [], stallTimeout: Duration = .seconds(5), isBeside: Bool = false
     ) {
         self.isBeside = isBeside
+        overflow = isBeside ? .dropNewest : .pause
         self.name = name
         self.publishEndpoint = publishEndpoint
         self.subscribeEndpoint = subscribeEndpoint
@@ -179,6 +188,12 @@ public struct TopicConfiguration: Sendable, Hashable {
         }
         peerTimeout = .milliseconds(
             try reader.number("peer_timeout_ms", default: 0, atLeast: 0))
+        queueMessages = try reader.number("queue_messages", default: queueMessages, atLeast: 1)
+        queueBytes = try reader.number("queue_bytes", default: queueBytes, atLeast: 1)
+        overflow = try reader.choice("overflow", default: overflow)
+        guard !isBeside || overflow != .pause else {
+            throw .configuration("'overflow': nobody waits for what is beside a proxy")
+        }
         recorded = try reader.names("record")
         isChunking = try reader.flag("nats_chunking", default: true)
         try reader.finish()

@@ -4,28 +4,12 @@ internal import Synchronization
 internal import Threads
 internal import Wire
 
-/// Something for NATS.
-struct Publication: Sendable {
-    let subject: String
-    /// The envelope as it is published; of a plain publication, what it was made of.
-    let envelope: Envelope
-    /// The bytes alone, for a program that knows nothing of envelopes.
-    let plain: [UInt8]?
-    /// The envelope as it came, should it be wanted back.
-    let parcel: Parcel
-    /// The agent that it is for; nil for a topic.
-    let agent: String?
-    /// Whether its receiver keeps no history, so that the proxy is to hear that it is gone.
-    var isRecorded = false
-
-    var byteCount: Int { (plain?.count ?? envelope.contentSize) + 512 }
-}
-
 /// A proxy's side of NATS, on threads of its own: whatever the server does, the proxy's loop never
 /// waits for it, and never calls into the library, whose locks a slow socket may hold.
 ///
 /// Publications wait here, bounded, while NATS is away: in the library's buffer they would die with
-/// the process, without a name.
+/// the process, without a name. Here is what the loop calls, none of which waits; the worker is in
+/// `NATSBridge+Worker.swift`.
 final class NATSBridge: Sendable {
     struct Settings: Sendable {
         let url: String
@@ -37,24 +21,21 @@ final class NATSBridge: Sendable {
         var isChunking = true
     }
 
-    private enum Request: Sendable {
+    enum Request: Sendable {
         case subscribe(tag: String, subjects: [String])
         case drain(tag: String)
         case catchUp(tag: String)
         case flush(after: UInt64)
     }
 
-    private struct Waiting: Sendable {
+    struct Waiting: Sendable {
         let request: Request
         let token: UInt64
         let end: ContinuousClock.Instant
     }
 
-    private struct State {
-        /// Numbered, so that a flush knows which came before it.
-        var publications: Deque<(number: UInt64, publication: Publication)> = []
-        var bytes = 0
-        var accepted: UInt64 = 0
+    struct State {
+        var queue: PublicationQueue
         /// Subjects by tag, whether the server has heard of them yet or not.
         var wanted: [String: [String]] = [:]
         var waiting: Deque<Waiting> = []
@@ -62,36 +43,49 @@ final class NATSBridge: Sendable {
         var isStopping = false
     }
 
+    /// How much waits, and whether any of it leaves.
+    struct Load {
+        let isConnected: Bool
+        /// Publications that the library has taken, ever.
+        let taken: Int
+        /// Whether the bound is reached.
+        let isFull: Bool
+        /// Whether there is room again: a quarter of the bound, so that nobody is stopped and let go
+        /// for each message.
+        let hasRoom: Bool
+    }
+
     /// The longest that a subscription, drain or flush may take.
     static let requestTimeout = Duration.seconds(2)
-    /// What a drain is left of it that waited for a content to become whole.
-    private static let drainTime = Duration.milliseconds(500)
-    private static let connectPause: Int32 = 100
 
-    private let settings: Settings
-    private let inbox: Inbox
-    private let state = Mutex(State())
-    private let wakeUp: WakeUp
-    private let started: Handoff<Bool>
+    let settings: Settings
+    let inbox: Inbox
+    let state: Mutex<State>
+    let wakeUp: WakeUp
+    let started: Handoff<Bool>
     private let thread = Mutex<DedicatedThread?>(nil)
 
-    init(_ settings: Settings, inbox: Inbox) throws(ThreadError) {
+    init(_ settings: Settings, inbox: Inbox) throws(RoutingError) {
         self.settings = settings
         self.inbox = inbox
-        wakeUp = try WakeUp()
-        started = try Handoff()
+        state = Mutex(State(queue: PublicationQueue(limits: settings.limits)))
+        (wakeUp, started) = try threads { () throws(ThreadError) in (try WakeUp(), try Handoff()) }
     }
 
     /// Starts to connect, and waits a while for the first connection.
     ///
-    /// - Returns: Whether the server is there. If not, it is tried for ever.
-    func start(waiting: Duration) throws(ThreadError) -> Bool {
-        let worker = try DedicatedThread(named: "nats-bridge") { [self] in run() }
+    /// - Returns: Whether the server is there. If not, the log says so, and it is tried for ever.
+    func start(
+        waiting: Duration, log: (String) -> Void = { _ in }
+    ) throws(RoutingError) -> Bool {
+        let worker = try threads { () throws(ThreadError) in
+            try DedicatedThread(named: "nats-bridge") { [self] in run() }
+        }
         thread.withLock { $0 = worker }
-        return started.take(within: waiting) ?? false
+        let isThere = started.take(within: waiting) ?? false
+        if !isThere { log("NATS: no server at \(settings.url), trying on") }
+        return isThere
     }
-
-    // MARK: From the loop; none of these waits.
 
     /// Whether NATS is there, as the worker last saw it.
     var isConnected: Bool { state.withLock { $0.isConnected } }
@@ -99,32 +93,51 @@ final class NATSBridge: Sendable {
     /// Waits a moment for the worker.
     func pause() { started.pause(milliseconds: 1) }
 
-    /// Publications that wait.
-    var queued: Int { state.withLock { $0.publications.count } }
+    /// Messages that wait.
+    var queued: Int { state.withLock { $0.queue.messages } }
+
+    /// Bytes that wait.
+    var queuedBytes: Int { state.withLock { $0.queue.bytes } }
+
+    /// How much waits.
+    var load: Load {
+        state.withLock { state in
+            Load(
+                isConnected: state.isConnected, taken: state.queue.taken,
+                isFull: state.queue.isFilled(to: 1, of: 1),
+                hasRoom: !state.queue.isFilled(to: 3, of: 4))
+        }
+    }
 
     /// Hands over a publication; false when the bound is reached.
     ///
-    /// What was held for a move is within a bound of its own already and is always taken.
+    /// What was held for a move is within a bound of its own already and is always taken; so is what
+    /// comes from somebody who heeds the bound himself.
     func publish(_ publication: Publication, isHeld: Bool = false) -> Bool {
         let isTaken = state.withLock { state in
-            let fits =
-                state.publications.isEmpty
-                || state.publications.count < settings.limits.messages
-                    && state.bytes + publication.byteCount <= settings.limits.bytes
-            guard fits || isHeld else { return false }
-            state.accepted += 1
-            state.publications.append((state.accepted, publication))
-            state.bytes += publication.byteCount
+            guard isHeld || state.queue.hasRoom(for: publication) else { return false }
+            state.queue.append(publication)
             return true
         }
         if isTaken { wakeUp.signal() }
         return isTaken
     }
 
+    /// Hands over a publication, and takes out for it what has waited longest where there is no room.
+    func force(_ publication: Publication) -> [Publication] {
+        let evicted = state.withLock { state in
+            let evicted = state.queue.makeRoom(for: publication)
+            state.queue.append(publication)
+            return evicted
+        }
+        wakeUp.signal()
+        return evicted
+    }
+
     /// What waits for whoever is subscribed to the topics.
     func waiting(under topics: [String]) -> [Publication] {
         state.withLock { state in
-            state.publications.lazy.map(\.publication).filter { publication in
+            state.queue.publications.filter { publication in
                 publication.agent == nil && publication.plain == nil
                     && topics.contains { Names.topic(publication.subject, isUnder: $0) }
             }
@@ -133,13 +146,7 @@ final class NATSBridge: Sendable {
 
     /// Takes back what waits for one agent.
     func takeBack(for agent: String) -> [Publication] {
-        state.withLock { state in
-            let taken = state.publications.filter { $0.publication.agent == agent }
-            guard !taken.isEmpty else { return [] }
-            state.publications.removeAll { $0.publication.agent == agent }
-            state.bytes -= taken.reduce(0) { $0 + $1.publication.byteCount }
-            return taken.map(\.publication)
-        }
+        state.withLock { $0.queue.takeAll(for: agent) }
     }
 
     /// Subscribes; done when the server knows.
@@ -163,7 +170,7 @@ final class NATSBridge: Sendable {
 
     /// Done when the server has every publication that was handed over before.
     func flush(token: UInt64) {
-        let accepted = state.withLock { $0.accepted }
+        let accepted = state.withLock { $0.queue.accepted }
         request(.flush(after: accepted), token)
     }
 
@@ -187,228 +194,6 @@ final class NATSBridge: Sendable {
             thread?.join()
             thread = nil
         }
-        return state.withLock { state in
-            defer { state.publications = [] }
-            return state.publications.map(\.publication)
-        }
-    }
-
-    // MARK: The worker.
-
-    private func run() {
-        guard let connection = connect() else { return }
-        var readers: [String: NATSReader] = [:]
-        var behind: [Behind] = []
-        setConnected(true)
-        started.give(true)
-        var reconnects = 0
-        while !isStopping {
-            setConnected(connection.isConnected)
-            for (tag, subjects) in state.withLock({ $0.wanted }) where readers[tag] == nil {
-                _ = subscribe(on: connection, tag: tag, subjects, &readers)
-            }
-            let isPutOff = serveRequests(on: connection, &readers, &behind)
-            tellCaughtUp(&behind)
-            if publishNext(on: connection) { continue }
-            if connection.reconnects > reconnects {
-                reconnects = connection.reconnects
-                inbox.post(.blind(reason: "the connection to NATS was lost and restored"))
-            }
-            wakeUp.wait(milliseconds: behind.isEmpty && !isPutOff ? 50 : 1)
-        }
-        for reader in readers.values { reader.stop() }
-        if connection.isConnected { try? connection.flush(timeout: .milliseconds(500)) }
-        connection.close()
-        for reader in readers.values { reader.join() }
-    }
-
-    private var isStopping: Bool { state.withLock { $0.isStopping } }
-
-    private func connect() -> Connection? {
-        var isFirst = true
-        while !isStopping {
-            var options = ConnectionOptions(name: settings.name, noEcho: true)
-            options.timeout = .seconds(1)
-            if let connection = try? Connection(to: settings.url, options: options) {
-                return connection
-            }
-            if isFirst { inbox.post(.connected(false)) }
-            isFirst = false
-            expireRequests()
-            wakeUp.wait(milliseconds: Self.connectPause)
-        }
-        return nil
-    }
-
-    private func setConnected(_ isConnected: Bool) {
-        let changed = state.withLock { state in
-            defer { state.isConnected = isConnected }
-            return state.isConnected != isConnected
-        }
-        if changed { inbox.post(.connected(isConnected)) }
-    }
-
-    private func expireRequests() {
-        let now = ContinuousClock.now
-        let expired = state.withLock { state in
-            let expired = state.waiting.filter { $0.end <= now }
-            state.waiting.removeAll { $0.end <= now }
-            return expired
-        }
-        for waiting in expired { inbox.post(.done(token: waiting.token, false)) }
-    }
-
-    /// A reader with messages that somebody waits for.
-    private struct Behind {
-        let reader: NATSReader
-        let arrived: [UInt64]
-        let waiting: Waiting
-    }
-
-    private func tellCaughtUp(_ behind: inout [Behind]) {
-        behind.removeAll { entry in
-            let isDone = entry.reader.hasPosted(entry.arrived)
-            guard isDone || entry.waiting.end <= .now else { return false }
-            inbox.post(.done(token: entry.waiting.token, isDone))
-            return true
-        }
-    }
-
-    /// Serves what was asked for.
-    ///
-    /// - Returns: Whether something is put off.
-    private func serveRequests(
-        on connection: Connection, _ readers: inout [String: NATSReader],
-        _ behind: inout [Behind]
-    ) -> Bool {
-        var putOff: [Waiting] = []
-        while let waiting = nextRequest() {
-            let isDone: Bool
-            switch waiting.request {
-            case .subscribe(let tag, let subjects):
-                isDone = subscribe(on: connection, tag: tag, subjects, &readers)
-            case .drain(let tag)
-            where readers[tag]?.isAssembling == true
-                && waiting.end - Self.drainTime > .now:
-                // Its rest would go to nobody.
-                putOff.append(waiting)
-                continue
-            case .drain(let tag):
-                // The reader posts for itself: what it fetches before comes before.
-                guard let reader = readers.removeValue(forKey: tag) else {
-                    inbox.post(.done(token: waiting.token, true))
-                    continue
-                }
-                reader.drain(token: waiting.token)
-                continue
-            case .catchUp(let tag):
-                // The answer to the flush comes behind all that the server sent before it.
-                isDone = flush(connection)
-                if isDone, let reader = readers[tag] {
-                    behind.append(Behind(reader: reader, arrived: reader.arrived, waiting: waiting))
-                    continue
-                }
-            case .flush:
-                isDone = flush(connection)
-            }
-            inbox.post(.done(token: waiting.token, isDone))
-        }
-        state.withLock { $0.waiting += putOff }
-        expireRequests()
-        return !putOff.isEmpty
-    }
-
-    /// The first request that can be served now.
-    private func nextRequest() -> Waiting? {
-        state.withLock { state in
-            // None is being published now: that is done by the thread that asks.
-            let next = state.publications.first?.number ?? .max
-            let index = state.waiting.firstIndex { waiting in
-                guard case .flush(let after) = waiting.request else { return true }
-                return after < next
-            }
-            return index.map { state.waiting.remove(at: $0) }
-        }
-    }
-
-    private func subscribe(
-        on connection: Connection, tag: String, _ subjects: [String],
-        _ readers: inout [String: NATSReader]
-    ) -> Bool {
-        if readers[tag] == nil {
-            do {
-                readers[tag] = try NATSReader(
-                    subjects.map { subject throws(NATSError) in
-                        try connection.subscribe(
-                            to: subject, pendingMessagesMax: settings.pendingMessagesMax)
-                    }, tag: tag, inbox: inbox)
-            } catch {
-                inbox.post(.malformed(tag: tag, reason: "could not subscribe: \(error)"))
-                return false
-            }
-        }
-        return flush(connection)
-    }
-
-    private func flush(_ connection: Connection) -> Bool {
-        guard connection.isConnected else { return false }
-        do throws(NATSError) {
-            try connection.flush(timeout: Self.requestTimeout)
-            return true
-        } catch {
-            return false
-        }
-    }
-
-    /// Publishes what waits longest; false when nothing waits or NATS is away.
-    private func publishNext(on connection: Connection) -> Bool {
-        guard connection.isConnected else { return false }
-        let first = state.withLock { state -> (number: UInt64, publication: Publication)? in
-            guard let first = state.publications.popFirst() else { return nil }
-            state.bytes -= first.publication.byteCount
-            return first
-        }
-        guard let first else { return false }
-        let next = first.publication
-        do throws(NATSError) {
-            if let plain = next.plain {
-                try connection.publish(next.subject, content: plain)
-            } else {
-                try publish(next, on: connection)
-            }
-            if next.isRecorded { inbox.post(.published(next)) }
-        } catch {
-            guard error.code == .oversize || error.code == .invalidSubject else {
-                state.withLock { state in
-                    state.publications.prepend(first)
-                    state.bytes += next.byteCount
-                }
-                return false
-            }
-            inbox.post(.oversize(next))
-        }
-        return true
-    }
-
-    private func publish(
-        _ publication: Publication, on connection: Connection
-    ) throws(NATSError) {
-        let envelope = publication.envelope
-        var lines: [UInt8] = []
-        lines.reserveCapacity(512)
-        envelope.appendHeaderLines(to: &lines)
-        let bytes = envelope.contentSize + lines.count + Connection.headerOverhead
-        try envelope.withContent { content throws(NATSError) in
-            // A batch that is too large goes one by one instead.
-            guard settings.isChunking, envelope.kind != .batch, bytes > connection.maxPayload
-            else {
-                return try connection.publish(
-                    publication.subject, headerLines: &lines, content: content)
-            }
-            lines.removeAll(keepingCapacity: true)
-            envelope.appendAttributeLines(to: &lines)
-            try connection.publishInChunks(
-                publication.subject, attributeLines: lines, content: content)
-        }
+        return state.withLock { $0.queue.takeAll() }
     }
 }

@@ -155,7 +155,11 @@ extension TopicProxy: Pending {
                 Dictionary(deadLetters.counts.map { ($0.reason, Value($0.count)) }) { $1 }),
             "held": .object(holds.mapValues { Value($0.queue.parcels.count) }),
             "nats": bridge.map {
-                ["connected": .bool($0.isConnected), "queued": Value($0.queued)]
+                [
+                    "connected": .bool($0.isConnected), "queued": Value($0.queued),
+                    "queued_bytes": Value($0.queuedBytes), "waits": Value(pressure.waits),
+                    "holding": .bool(pressure.isHolding), "stalled": .bool(pressure.isStalled),
+                ]
             } ?? nil,
             "history_failures": Value(history.failures),
         ]
@@ -170,7 +174,8 @@ extension TopicProxy: Pending {
         handleInbox()
         while ContinuousClock.now < end {
             try flushBacklog()
-            guard backlog.isEmpty else {
+            tendNATS()
+            guard mayTake else {
                 bridge?.pause()
                 continue
             }

@@ -86,31 +86,6 @@ extension TopicProxy {
         }
     }
 
-    func publish(_ parcel: Parcel, on topic: String) {
-        guard let bridge else { return }
-        guard var envelope = parcel.envelope, envelope.hops < Envelope.hopsMax else {
-            return drop(parcel, .hopLimit)
-        }
-        envelope.hops += 1
-        let publication = Publication(
-            subject: topic, envelope: envelope, plain: nil, parcel: parcel, agent: nil)
-        guard bridge.publish(publication) else {
-            return drop(parcel, bridge.isConnected ? .queueFull : .natsUnavailable)
-        }
-    }
-
-    func publishPlain(_ content: [UInt8], on topic: String) {
-        guard let bridge else { return }
-        let envelope = Envelope(
-            identity: Identity(
-                flow: Flow(source: "(foreign)", destination: .topic(topic)), incarnation: 0,
-                sequence: 0), type: "plain", sent: clock.now, content: content)
-        let publication = Publication(
-            subject: topic, envelope: envelope, plain: content, parcel: Parcel(envelope),
-            agent: nil)
-        if !bridge.publish(publication) { drop(publication.parcel, .natsUnavailable) }
-    }
-
     /// Something from another thread.
     func handle(_ event: LoopEvent) throws(RoutingError) {
         switch event {
@@ -152,14 +127,6 @@ extension TopicProxy {
         case .command(let command):
             perform(command.name, command.arguments, for: .local(command))
         }
-    }
-
-    /// What no server takes at once goes in parts, where it has any.
-    private func handleOversize(_ publication: Publication) {
-        guard publication.parcel.isBatch, let parts = publication.parcel.split else {
-            return drop(publication.parcel, .oversize)
-        }
-        for part in parts { publish(part, on: publication.subject) }
     }
 
     /// Sends to the subscribers, in the order of the calls.

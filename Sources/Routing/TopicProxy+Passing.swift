@@ -151,7 +151,7 @@ extension TopicProxy {
     /// Takes messages from publishers; whether some may be left.
     func takeBatch() throws(RoutingError) -> Bool {
         var allowance = Self.batchMax
-        while backlog.isEmpty {
+        while mayTake {
             let isShort = takesShortWay
             let stop = try zeroMQ { () throws(ZeroMQError) in
                 try passage.run(&allowance, isShort: isShort)

@@ -132,7 +132,7 @@ extension TopicProxy {
         for name in back { tellOf("answers", name, "answers again") }
     }
 
-    private func tellOf(_ event: String, _ peer: String, _ what: String) {
+    func tellOf(_ event: String, _ peer: String, _ what: String) {
         log("\(event.uppercased()): \(peer) \(what)")
         history.annotate(.note("\(configuration.name): \(peer) \(what)", at: clock.now))
         commands.event(event, ["peer": .string(peer), "what": .string(what)])

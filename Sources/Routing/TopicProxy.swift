@@ -36,6 +36,7 @@ public final class TopicProxy: Node {
     var isStopped = false
     var backlog: Deque<[[UInt8]]> = []
     var stall = StallPolicy()
+    var pressure = NATSPressure()
     /// Copies of what a moving agent subscribes to, by agent.
     var holds: [String: TopicHold] = [:]
     /// Messages that went past somebody who had been cut off, or had no room.
@@ -50,6 +51,7 @@ public final class TopicProxy: Node {
     /// What NATS had without identity and a proxy of the user's own will give back.
     var returning = ReturningMessages()
 
+    /// What may be kept for one agent that moves.
     static let limits = QueueLimits(messages: 100_000, bytes: 268_435_456)
     static let batchMax = 512
     private static let connectTimeout = Duration.seconds(5)
@@ -88,14 +90,13 @@ public final class TopicProxy: Node {
             ? [:] : ["publish": publishers.lastEndpoint, "subscribe": subscribers.lastEndpoint]
         passage = TopicPassage(from: publishers, to: subscribers)
         let isChunking = configuration.isChunking
+        let limits = QueueLimits(
+            messages: configuration.queueMessages, bytes: configuration.queueBytes)
         bridge = try configuration.nats.map { url throws(RoutingError) in
-            try threads { () throws(ThreadError) in
-                try NATSBridge(
-                    .init(
-                        url: url, name: "topics \(configuration.name)", limits: Self.limits,
-                        isChunking: isChunking),
-                    inbox: inbox)
-            }
+            try NATSBridge(
+                .init(
+                    url: url, name: "topics \(configuration.name)", limits: limits,
+                    isChunking: isChunking), inbox: inbox)
         }
         if configuration.isBeside { try proveWay() }
         try startBridge()
@@ -130,10 +131,7 @@ public final class TopicProxy: Node {
 
     private func startBridge() throws(RoutingError) {
         guard let bridge else { return }
-        let isThere = try threads { () throws(ThreadError) in
-            try bridge.start(waiting: Self.connectTimeout)
-        }
-        if !isThere { log("NATS: no server at \(configuration.nats ?? ""), trying on") }
+        let isThere = try bridge.start(waiting: Self.connectTimeout, log: log)
         guard !configuration.prefixes.isEmpty else { return }
         var isWaiting = true
         bridge.subscribe(
@@ -152,8 +150,9 @@ public final class TopicProxy: Node {
     /// - Throws: `RoutingError` when a socket fails in a way that no peer can cause.
     public func run(stop: Int32? = nil) throws(RoutingError) {
         while !isStopped {
+            tendNATS()
             // While something waits for room, the publishers wait too.
-            let mayTake = backlog.isEmpty
+            let mayTake = mayTake
             var items = [passage.subscribers.pollItem(), .fileDescriptor(inbox.wakeUp.descriptor)]
             if let item = commands.pollItem { items.append(item) }
             if let stop { items.append(.fileDescriptor(stop)) }
@@ -177,6 +176,9 @@ public final class TopicProxy: Node {
         }
         try shutDown()
     }
+
+    /// Whether there is room for what publishers send.
+    var mayTake: Bool { backlog.isEmpty && !pressure.isHolding }
 
     private func handleControl() throws(RoutingError) {
         while true {

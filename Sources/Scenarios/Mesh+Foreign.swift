@@ -59,6 +59,9 @@ extension Mesh {
                 "nats": book.url(of: proxy.server),
                 "nats_chunking": .bool(topology.isChunking(proxy.server)),
                 "prefixes": .array(proxy.prefixes.map { .string($0) }),
+                "queue_messages": Value(proxy.queueMessages),
+                "queue_bytes": Value(proxy.queueBytes),
+                "overflow": .string(proxy.queueOverflow.rawValue),
                 "stall_timeout_ms": Value(proxy.stallTimeout.wholeMilliseconds),
                 "record": .array(
                     topology.agents.filter { !$0.keepsHistory }.map { .string($0.name) }),

@@ -39,11 +39,19 @@ struct Declarations {
         let bridgeKeys: [(key: String, location: Location)]
     }
 
+    /// What may wait, where the file says it.
+    struct Queue {
+        let messages: Int?
+        let bytes: Int?
+        let overflow: Located<QueueOverflow>?
+    }
+
     struct TopicProxy {
         let publish: Located<Endpoint>?
         let subscribe: Located<Endpoint>?
         let prefixes: [Located<String>]
         let server: Located<String>?
+        let queue: Queue?
         let stallTimeout: Duration
         let peerTimeout: Duration
         let command: Located<[String]>?
@@ -172,19 +180,19 @@ extension Declarations {
         .duration(in: .zero ... .seconds(600))
     }
 
+    private static var queue: Reading<Queue> {
+        .mapping { queue in
+            Queue(
+                messages: queue.optional("messages", .integer(in: 1...10_000_000)),
+                bytes: queue.optional("bytes", .byteSize(in: 1_024...1_099_511_627_776)),
+                overflow: queue.optional(
+                    "overflow", .located(.enumeration("overflow", of: QueueOverflow.self))))
+        }
+    }
+
     private static var branch: Reading<Branch> {
         .mapping { branch in
-            let queue = branch.optional(
-                "queue",
-                .mapping { queue in
-                    (
-                        messages: queue.optional("messages", .integer(in: 1...10_000_000)),
-                        bytes: queue.optional("bytes", .byteSize(in: 1_024...1_099_511_627_776)),
-                        overflow: queue.optional(
-                            "overflow", .enumeration("overflow", of: QueueOverflow.self)),
-                        overflowKey: queue.keyLocation(of: "overflow")
-                    )
-                })
+            let queue = branch.optional("queue", queue)
             return Branch(
                 endpoint: branch.optional("endpoint", .located(.endpoint)),
                 links: branch.optional(
@@ -195,7 +203,7 @@ extension Declarations {
                     default: .seconds(5)),
                 queueMessages: queue?.messages ?? 100_000,
                 queueBytes: queue?.bytes ?? 268_435_456,
-                overflow: queue?.overflow ?? .dropNewest,
+                overflow: queue?.overflow?.value ?? .dropNewest,
                 stallTimeout: branch.optional(
                     "stall_timeout", .duration(in: .zero ... .seconds(600)), default: .seconds(5)),
                 peerTimeout: branch.optional("peer_timeout", peerTimeout, default: .seconds(5)),
@@ -203,7 +211,7 @@ extension Declarations {
                 connect: branch.optional("connect", .located(.endpoint)),
                 ownKeys: places(
                     of: "links", "routing_report", "stall_timeout", "peer_timeout", in: branch)
-                    + (queue?.overflowKey.map { [("overflow", $0)] } ?? []),
+                    + (queue?.overflow.map { [("overflow", $0.location)] } ?? []),
                 bridgeKeys: places(of: "queue", in: branch))
         }
     }
@@ -223,6 +231,7 @@ extension Declarations {
                     "prefixes", .listOrOne(of: .located(.string), count: few), example: "[status]")
                     ?? [],
                 server: proxy.optional("nats", .located(.string)),
+                queue: proxy.optional("queue", queue),
                 stallTimeout: proxy.optional(
                     "stall_timeout", .duration(in: .zero ... .seconds(600)), default: .seconds(5)),
                 peerTimeout: proxy.optional("peer_timeout", peerTimeout, default: .seconds(5)),

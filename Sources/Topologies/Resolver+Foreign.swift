@@ -42,6 +42,12 @@ extension Resolver {
                 help: "remove it")
         }
         checkBridge(proxy.bridgeKeys, part)
+        if let overflow = proxy.queue?.overflow, overflow.value == .pause {
+            diagnostics.error(
+                "publishers do not wait at \(part), which is your own", at: overflow.location,
+                help: "use drop_oldest or drop_newest: what NATS has no room for is dropped by name"
+            )
+        }
         if let command = proxy.command, let connect = proxy.connect {
             return both(part, command, connect.location)
         }

@@ -111,13 +111,18 @@ extension Resolver {
         }
         return declarations.topicProxies.compactMap { entry in
             guard let proxy = entry.value else { return nil }
+            let provider = provider(of: proxy, entry)
             return TopicProxy(
                 name: entry.key, publish: (proxy.connect?.publish ?? proxy.publish)?.value,
                 subscribe: (proxy.connect?.subscribe ?? proxy.subscribe)?.value,
-                provider: provider(of: proxy, entry), prefixes: proxy.prefixes.map(\.value),
+                provider: provider, prefixes: proxy.prefixes.map(\.value),
                 server: server(
                     proxy.server, of: "topic proxy \(Diagnostic.quote(entry.key))",
                     at: entry.location),
+                queueMessages: proxy.queue?.messages ?? 100_000,
+                queueBytes: proxy.queue?.bytes ?? 16_777_216,
+                queueOverflow: proxy.queue?.overflow?.value
+                    ?? (provider.isForeign ? .dropNewest : .pause),
                 stallTimeout: proxy.stallTimeout, peerTimeout: proxy.peerTimeout,
                 location: entry.location)
         }

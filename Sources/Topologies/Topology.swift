@@ -158,6 +158,12 @@ public struct TopicProxy: Sendable {
     public let prefixes: [String]
     /// The NATS server that it bridges to.
     public let server: String?
+    /// Messages that may wait for it.
+    public let queueMessages: Int
+    /// Bytes that may wait for it.
+    public let queueBytes: Int
+    /// What happens to what comes then.
+    public let queueOverflow: QueueOverflow
     /// How long a subscriber may hold the proxy up before it loses a message.
     public let stallTimeout: Duration
     /// After how long a subscriber that does not answer is said to be silent; zero is never.

@@ -42,4 +42,27 @@ import Testing
         #expect(!findings.isEmpty)
         for finding in findings { #expect(finding["flow"] == "pinger -> echo") }
     }
+
+    @Test(
+        "a topic proxy's publishers wait for a slow server, or what it has no room for is named",
+        .timeLimit(.minutes(3)), arguments: ["pause", "drop_newest"])
+    func slowServer(overflow: String) throws {
+        let folder = try TemporaryFolder()
+        let scenario = try folder.scenario(
+            "slow-server", replacing: [],
+            inTopology: [("overflow: pause", "overflow: \(overflow)")])
+        let (ending, verdict) = try Program.play(scenario, in: folder)
+        let lost = try #require(verdict.count("delivery", "lost"))
+        #expect(verdict.count("delivery", "delivered") == 4_000 - lost)
+        guard overflow != "pause" else {
+            #expect(ending.exitCode == 0, "\(ending.errors)")
+            #expect(verdict["verdict"] == "pass")
+            ScenarioRuns.expectClean(verdict)
+            return #expect(lost == 0)
+        }
+        #expect(lost > 0)
+        let findings = (verdict["findings"]?.array ?? []).filter { $0["class"] == "lost" }
+        #expect(!findings.isEmpty)
+        for finding in findings { #expect(finding["flow"] == "feeder -> topic:feed.data") }
+    }
 }

@@ -39,6 +39,7 @@ struct TopologyTests {
             subscribe: tcp://127.0.0.1:*
             prefixes: [tot, status]
             nats: main
+            queue: { messages: 20, bytes: 2MiB, overflow: drop_newest }
             stall_timeout: 1s
             peer_timeout: 3s
         pools:
@@ -106,6 +107,9 @@ struct TopologyTests {
         let proxy = try #require(topology.topicProxies.first)
         #expect(proxy.publish?.resolved(in: "/run/x") == "tcp://127.0.0.1:5560")
         #expect(proxy.subscribe?.resolved(in: "/run/x") == "tcp://127.0.0.1:*")
+        #expect(proxy.queueMessages == 20)
+        #expect(proxy.queueBytes == 2_097_152)
+        #expect(proxy.queueOverflow == .dropNewest)
         #expect(proxy.stallTimeout == .seconds(1))
         #expect(proxy.peerTimeout == .seconds(3))
         let pool = try #require(topology.pools.first)
@@ -117,6 +121,21 @@ struct TopologyTests {
         let camera = try #require(topology.agent(named: "camera-1"))
         #expect(camera.settings["pool"] == "clouds")
         #expect(camera.settings["threshold"] == 1_000_000)
+    }
+
+    @Test("publishers wait for NATS at a topic proxy of ours, and never at one of the user's")
+    func topicQueues() throws {
+        let text = """
+            synmesh: 1
+            branches: { core: }
+            topic_proxies:
+              ours: { prefixes: [a] }
+              theirs: { prefixes: [b], command: [proxy] }
+            agents: { p: { kind: probe } }
+            """
+        let proxies = try load(text).topicProxies
+        #expect(proxies.map(\.queueOverflow) == [.pause, .dropNewest])
+        #expect(proxies.map(\.queueBytes) == [16_777_216, 16_777_216])
     }
 
     @Test("a pool verifies, keeps a content for a minute, and fails when it is full")

@@ -1,4 +1,4 @@
-internal import Glibc
+public import NATS
 public import Wire
 
 /// Puts contents together that came in chunks, bounded in bytes, number and time.
@@ -51,6 +51,20 @@ public struct ChunkAssembly {
         let digest = RunningDigest()
         var filled = 0
         var latest: ContinuousClock.Instant
+
+        /// Copies and digests a little at a time, so that the one finds in the cache what the other
+        /// brought there.
+        mutating func add(_ piece: UnsafeRawBufferPointer) {
+            for start in stride(from: 0, to: piece.count, by: Self.step) {
+                let part = UnsafeRawBufferPointer(
+                    rebasing: piece[start..<min(start + Self.step, piece.count)])
+                buffer.write(part, at: filled)
+                digest.add(part)
+                filled += part.count
+            }
+        }
+
+        private static let step = 128 << 10
     }
 
     private let limits: Limits
@@ -73,46 +87,48 @@ public struct ChunkAssembly {
     /// Whether no content lacks a chunk.
     public var isEmpty: Bool { partials.isEmpty }
 
-    /// Takes in a chunk.
+    /// Takes in a message that is a chunk.
     public mutating func take(
         _ message: borrowing ReceivedMessage, at now: ContinuousClock.Instant = .now
     ) -> Outcome {
-        let envelope: Envelope
+        let chunk: Chunk
         do throws(WireError) {
-            envelope = try message.attributes()
+            chunk = try message.withHeaders { header throws(WireError) in
+                try Chunk(headersInPlace: header)
+            }
         } catch {
             return .unreadable("\(error)")
         }
-        guard let offset = message.number(ChunkHeader.offsetName),
-            let size = message.number(ChunkHeader.sizeName), message.contentSize > 0
-        else { return .unreadable("no chunk") }
-        let key = Key(identity: envelope.identity, hops: envelope.hops)
-        if offset == 0, let loss = begin(key, envelope, size, at: now) { return .lost(loss) }
+        return message.withContent { take(chunk, $0, at: now) }
+    }
+
+    /// Takes in a chunk and its piece of the content.
+    public mutating func take(
+        _ chunk: Chunk, _ piece: UnsafeRawBufferPointer, at now: ContinuousClock.Instant = .now
+    ) -> Outcome {
+        guard !piece.isEmpty else { return .unreadable("a chunk of nothing") }
+        let key = Key(identity: chunk.envelope.identity, hops: chunk.envelope.hops)
+        if chunk.offset == 0, let loss = begin(key, chunk, at: now) { return .lost(loss) }
         guard var partial = partials.removeValue(forKey: key) else {
-            return missed(key, envelope, at: now)
+            return missed(key, chunk.envelope, at: now)
         }
-        let room = partial.buffer.bytes.count - partial.filled
-        guard offset == partial.filled, size == partial.buffer.bytes.count,
-            message.contentSize <= room
+        let size = partial.buffer.bytes.count
+        guard chunk.offset == partial.filled, chunk.size == size,
+            piece.count <= size - partial.filled
         else {
             return .lost(end(key, partial, "a chunk of its content is missing"))
         }
         partial.latest = now
-        message.withContent { piece in
-            partial.buffer.write(piece, at: partial.filled)
-            partial.digest.add(piece)
-        }
-        partial.filled += message.contentSize
+        partial.add(piece)
         guard partial.filled == size else {
             partials[key] = partial
             return .none
         }
-        guard message.header(ChunkHeader.digestName) == ChunkHeader.text(partial.digest.value)
-        else {
+        guard chunk.digest == partial.digest.text else {
             return .lost(end(key, partial, "its content, put together, is not what was sent"))
         }
         bytes -= size
-        return .whole(envelope.keeping(partial.buffer))
+        return .whole(chunk.envelope.keeping(partial.buffer))
     }
 
     /// Gives up what waited for its next chunk for too long.
@@ -141,20 +157,22 @@ public struct ChunkAssembly {
 
     /// The first chunk of a content; what came of it before is of an attempt that was given up.
     private mutating func begin(
-        _ key: Key, _ envelope: Envelope, _ size: Int, at now: ContinuousClock.Instant
+        _ key: Key, _ chunk: Chunk, at now: ContinuousClock.Instant
     ) -> Loss? {
+        let size = chunk.size
         if let former = partials.removeValue(forKey: key) { bytes -= former.buffer.bytes.count }
         ended.removeAll { $0 == key }
-        guard partials.count < limits.contents, size > 0, bytes + size <= limits.bytes else {
+        // Not their sum: a stranger's number may be the largest that there is.
+        guard partials.count < limits.contents, size > 0, size <= limits.bytes - bytes else {
             forget(key)
             let most = "\(limits.contents) contents and \(limits.bytes) bytes"
             return Loss(
-                envelope: envelope,
+                envelope: chunk.envelope,
                 reason: "\(size) bytes in chunks, and at most \(most) are put together at a time")
         }
         bytes += size
         partials[key] = Partial(
-            envelope: envelope, buffer: ChunkBuffer(size: size), latest: now)
+            envelope: chunk.envelope, buffer: ChunkBuffer(size: size), latest: now)
         return nil
     }
 
@@ -180,31 +198,5 @@ public struct ChunkAssembly {
     private mutating func forget(_ key: Key) {
         if ended.count >= 256 { ended.removeFirst() }
         ended.append(key)
-    }
-}
-
-extension ReceivedMessage {
-    fileprivate func number(_ name: StaticString) -> Int? {
-        value(of: name).flatMap { UInt64(decimal: $0) }.flatMap { Int(exactly: $0) }
-    }
-}
-
-/// The place where a content is put together.
-private final class ChunkBuffer: ContentOwner {
-    // Written by the one thread that puts it together, before anybody else hears of it; from then
-    // on nobody writes. Freed with the last reference.
-    nonisolated(unsafe) private let memory: UnsafeMutableRawBufferPointer
-
-    init(size: Int) {
-        // Not filled: what is not there yet takes no memory.
-        memory = .allocate(byteCount: size, alignment: 64)
-    }
-
-    deinit { memory.deallocate() }
-
-    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(memory) }
-
-    func write(_ piece: UnsafeRawBufferPointer, at offset: Int) {
-        UnsafeMutableRawBufferPointer(rebasing: memory[offset...]).copyMemory(from: piece)
     }
 }
