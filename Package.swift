@@ -74,7 +74,7 @@ let package = Package(
         module("Threads", ["CLinux"]),
         module("Recording", ["Wire", "JSON", "CXXHash", "CLinux", collections]),
         module("SharedMemory", ["CLinux", "CXXHash"]),
-        module("Chunking", ["CXXHash", "NATS", "Wire"]),
+        module("Chunking", ["CLinux", "CXXHash", "NATS", "Wire"]),
         module("Control", ["Wire", "JSON", "ZeroMQ", "Threads"]),
         module(
             "Messaging",

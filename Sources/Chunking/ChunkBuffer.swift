@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 internal import Wire
 
@@ -33,10 +34,7 @@ enum ChunkMemory {
     /// The most that the allocator can be told to keep, and what four chunks take.
     private static let kept: CInt = 32 << 20
 
-    private static let keeping: Void = {
-        mallopt(M_MMAP_THRESHOLD, kept)
-        mallopt(M_TRIM_THRESHOLD, kept)
-    }()
+    private static let keeping: Void = synmesh_keep_memory(kept)
 
     /// Has the allocator keep what one chunk took for the next one.
     ///

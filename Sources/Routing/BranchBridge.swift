@@ -87,7 +87,7 @@ public final class BranchBridge: Node {
     }
 
     private func start() throws(RoutingError) {
-        let isThere = try bridge.start(waiting: Self.startTimeout, log: log)
+        _ = try bridge.start(waiting: Self.startTimeout, log: log)
         var waiting = 1
         var missing: [String] = []
         func take(_ seat: Seat) throws(RoutingError) {

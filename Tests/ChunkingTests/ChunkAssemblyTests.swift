@@ -158,6 +158,8 @@ extension ChunkAssembly.Outcome {
     @Test("sizes that no content has are refused without room being made for them")
     func absurd() {
         var chunks = ChunkAssembly()
+        // One that has begun: what is left for others is less than the largest number.
+        chunks.take(Cut(2), 0)
         for size in [0, -1, Int.min, Int.max, 1 << 40] {
             var chunk = Cut(1).chunk(0)
             chunk.size = size
@@ -172,7 +174,7 @@ extension ChunkAssembly.Outcome {
             Issue.record("a chunk of nothing was taken")
             return
         }
-        #expect(chunks.isEmpty)
+        #expect(chunks.finish().map(\.envelope.sequence) == [2])
     }
 
     @Test("who begins to listen in the middle has lost nothing; later the same is a loss")

@@ -1,3 +1,4 @@
+import DequeModule
 import JSON
 import NATS
 import TestSupport

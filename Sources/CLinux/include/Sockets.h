@@ -14,4 +14,8 @@ static inline int synmesh_unsent(int descriptor) {
 // Gives memory that was freed back to the system, as far as whole pages of it are free.
 void synmesh_trim_memory(void);
 
+// From now on the allocator keeps up to so many bytes that were freed at the end of each of its
+// areas, and maps nothing smaller than that on its own. At most 32 MiB have an effect.
+void synmesh_keep_memory(int bytes);
+
 #endif
