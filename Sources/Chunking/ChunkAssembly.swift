@@ -70,7 +70,10 @@ public struct ChunkAssembly {
     private let limits: Limits
     private let began: ContinuousClock.Instant
     private var partials: [Key: Partial] = [:]
+    /// Bytes that have come: what a first chunk says of the rest takes nobody's room.
     private var bytes = 0
+    /// Given up for others, and not told yet.
+    private var evicted: [Loss] = []
     /// Given up: what still comes of them is nobody's.
     private var ended: [Key] = []
 
@@ -84,8 +87,8 @@ public struct ChunkAssembly {
         self.began = began
     }
 
-    /// Whether no content lacks a chunk.
-    public var isEmpty: Bool { partials.isEmpty }
+    /// Whether no content lacks a chunk, and no loss is to be told.
+    public var isEmpty: Bool { partials.isEmpty && evicted.isEmpty }
 
     /// Takes in a message that is a chunk.
     public mutating func take(
@@ -118,8 +121,13 @@ public struct ChunkAssembly {
         else {
             return .lost(end(key, partial, "a chunk of its content is missing"))
         }
+        while bytes + piece.count > limits.bytes, evictStalest() {}
+        guard bytes + piece.count <= limits.bytes else {
+            return .lost(end(key, partial, tooMuch))
+        }
         partial.latest = now
         partial.add(piece)
+        bytes += piece.count
         guard partial.filled == size else {
             partials[key] = partial
             return .none
@@ -133,16 +141,20 @@ public struct ChunkAssembly {
 
     /// Gives up what waited for its next chunk for too long.
     public mutating func expire(at now: ContinuousClock.Instant = .now) -> [Loss] {
-        guard !partials.isEmpty else { return [] }
+        defer { evicted = [] }
+        guard !partials.isEmpty else { return evicted }
         let time = limits.time
-        return giveUp("the rest of its content did not come within \(time)") { partial in
-            partial.latest + time <= now
-        }
+        return evicted
+            + giveUp("the rest of its content did not come within \(time)") { partial in
+                partial.latest + time <= now
+            }
     }
 
     /// Gives up everything: nothing more will come.
     public mutating func finish() -> [Loss] {
-        giveUp("its subscription ended before the rest of its content came") { _ in true }
+        defer { evicted = [] }
+        return evicted
+            + giveUp("its subscription ended before the rest of its content came") { _ in true }
     }
 
     private mutating func giveUp(
@@ -160,19 +172,15 @@ public struct ChunkAssembly {
         _ key: Key, _ chunk: Chunk, at now: ContinuousClock.Instant
     ) -> Loss? {
         let size = chunk.size
-        if let former = partials.removeValue(forKey: key) { bytes -= former.buffer.bytes.count }
+        if let former = partials.removeValue(forKey: key) { bytes -= former.filled }
         ended.removeAll { $0 == key }
-        // Not their sum: a stranger's number may be the largest that there is.
-        guard partials.count < limits.contents, size > 0, size <= limits.bytes - bytes else {
+        while partials.count >= limits.contents, evictStalest() {}
+        guard size > 0, size <= limits.bytes, let buffer = ChunkBuffer(size: size) else {
             forget(key)
-            let most = "\(limits.contents) contents and \(limits.bytes) bytes"
-            return Loss(
-                envelope: chunk.envelope,
-                reason: "\(size) bytes in chunks, and at most \(most) are put together at a time")
+            return Loss(envelope: chunk.envelope, reason: "\(size) bytes in chunks; \(tooMuch)")
         }
-        bytes += size
         partials[key] = Partial(
-            envelope: chunk.envelope, buffer: ChunkBuffer(size: size), latest: now)
+            envelope: chunk.envelope, buffer: buffer, latest: now)
         return nil
     }
 
@@ -188,11 +196,27 @@ public struct ChunkAssembly {
     }
 
     private mutating func end(_ key: Key, _ partial: Partial, _ reason: String) -> Loss {
-        bytes -= partial.buffer.bytes.count
+        bytes -= partial.filled
         forget(key)
         return Loss(
             envelope: partial.envelope,
             reason: "\(reason) (\(partial.filled) of \(partial.buffer.bytes.count) bytes)")
+    }
+
+    private var tooMuch: String {
+        "at most \(limits.contents) contents and \(limits.bytes) bytes are put together at a time"
+    }
+
+    /// Gives up what has waited longest for its next chunk; whether there was one.
+    ///
+    /// Not what comes last: who begins contents and does not go on must not keep others from theirs.
+    private mutating func evictStalest() -> Bool {
+        guard let (key, partial) = partials.min(by: { $0.value.latest < $1.value.latest }) else {
+            return false
+        }
+        partials[key] = nil
+        evicted.append(end(key, partial, "more came than there is room for: \(tooMuch)"))
+        return true
     }
 
     private mutating func forget(_ key: Key) {

@@ -11,16 +11,21 @@ final class ChunkBuffer: ContentOwner {
     /// What the kernel can map at once.
     private static let pageSize = 2 << 20
 
-    init(size: Int) {
+    /// Nil where the system has no room for it.
+    init?(size: Int) {
         ChunkMemory.keep()
         // Not filled: what is not there yet takes no memory. In large pages it comes with one fault
         // for each two megabytes instead of five hundred, which cost more than the copy does.
         let isLarge = size >= Self.pageSize
-        memory = .allocate(byteCount: size, alignment: isLarge ? Self.pageSize : 64)
-        if isLarge { madvise(memory.baseAddress, size & -4_096, MADV_HUGEPAGE) }
+        var start: UnsafeMutableRawPointer?
+        guard posix_memalign(&start, isLarge ? Self.pageSize : 64, size) == 0, let start else {
+            return nil
+        }
+        memory = UnsafeMutableRawBufferPointer(start: start, count: size)
+        if isLarge { madvise(start, size & -4_096, MADV_HUGEPAGE) }
     }
 
-    deinit { memory.deallocate() }
+    deinit { free(memory.baseAddress) }
 
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(memory) }
 

@@ -140,19 +140,24 @@ extension ChunkAssembly.Outcome {
         var limits = ChunkAssembly.Limits()
         (limits.bytes, limits.contents, limits.time) = (3_500, 3, .seconds(10))
         var chunks = ChunkAssembly(limits: limits, began: start)
-        for number in 1...3 { #expect(chunks.take(Cut(UInt64(number)), 0, at: start).isNone) }
-        #expect(chunks.take(Cut(4), 0, at: start).loss?.reason.contains("at most 3") == true)
+        for number in 1...3 {
+            let time = start + .seconds(number)
+            #expect(chunks.take(Cut(UInt64(number)), 0, at: time).isNone)
+        }
+        // Who begins one more is not refused: what has waited longest makes room.
+        #expect(chunks.take(Cut(4), 0, at: start + .seconds(4)).isNone)
+        #expect(chunks.expire(at: start + .seconds(4)).map(\.envelope.sequence) == [1])
         // What still comes of it is nobody's, and is not named twice.
-        #expect(chunks.take(Cut(4), 1, at: start).isNone)
-        for index in 1...3 { chunks.take(Cut(1), index, at: start) }
-        #expect(chunks.take(Cut(5, bytes: 1_501), 0, at: start).loss != nil)
-        #expect(chunks.take(Cut(6, bytes: 1_500), 0, at: start + .seconds(1)).isNone)
-        let late = chunks.expire(at: start + .seconds(10))
-        #expect(late.map(\.envelope.sequence) == [2, 3])
-        #expect(chunks.take(Cut(2), 1, at: start + .seconds(10)).isNone)
-        #expect(chunks.finish().map(\.envelope.sequence) == [6])
+        #expect(chunks.take(Cut(1), 1, at: start + .seconds(4)).isNone)
+        for index in 1...3 { chunks.take(Cut(4), index, at: start + .seconds(4)) }
+        // What is only announced takes no room, what comes does.
+        let large = Cut(5, bytes: 3_500, piece: 3_000)
+        #expect(chunks.take(large, 0, at: start + .seconds(5)).loss == nil)
+        #expect(chunks.expire(at: start + .seconds(5)).map(\.envelope.sequence) == [2])
+        #expect(chunks.take(Cut(6, bytes: 3_501), 0, at: start).loss != nil)
+        #expect(chunks.expire(at: start + .seconds(13)).map(\.envelope.sequence) == [3])
+        #expect(chunks.finish().map(\.envelope.sequence) == [5])
         #expect(chunks.isEmpty)
-        #expect(chunks.take(Cut(7, bytes: 3_500), 0, at: start).isNone)
     }
 
     @Test("sizes that no content has are refused without room being made for them")

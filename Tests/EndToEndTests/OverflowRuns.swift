@@ -53,7 +53,7 @@ import Testing
             inTopology: [("overflow: pause", "overflow: \(overflow)")])
         let (ending, verdict) = try Program.play(scenario, in: folder)
         let lost = try #require(verdict.count("delivery", "lost"))
-        #expect(verdict.count("delivery", "delivered") == 4_000 - lost)
+        #expect(verdict.count("delivery", "delivered") == 600 - lost)
         guard overflow != "pause" else {
             #expect(ending.exitCode == 0, "\(ending.errors)")
             #expect(verdict["verdict"] == "pass")
