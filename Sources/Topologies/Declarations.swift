@@ -44,6 +44,7 @@ struct Declarations {
         let messages: Int?
         let bytes: Int?
         let overflow: Located<QueueOverflow>?
+        let overflowKey: Location?
     }
 
     struct TopicProxy {
@@ -186,7 +187,8 @@ extension Declarations {
                 messages: queue.optional("messages", .integer(in: 1...10_000_000)),
                 bytes: queue.optional("bytes", .byteSize(in: 1_024...1_099_511_627_776)),
                 overflow: queue.optional(
-                    "overflow", .located(.enumeration("overflow", of: QueueOverflow.self))))
+                    "overflow", .located(.enumeration("overflow", of: QueueOverflow.self))),
+                overflowKey: queue.keyLocation(of: "overflow"))
         }
     }
 
@@ -211,7 +213,7 @@ extension Declarations {
                 connect: branch.optional("connect", .located(.endpoint)),
                 ownKeys: places(
                     of: "links", "routing_report", "stall_timeout", "peer_timeout", in: branch)
-                    + (queue?.overflow.map { [("overflow", $0.location)] } ?? []),
+                    + (queue?.overflowKey.map { [("overflow", $0)] } ?? []),
                 bridgeKeys: places(of: "queue", in: branch))
         }
     }
