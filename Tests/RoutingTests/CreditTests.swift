@@ -11,7 +11,6 @@ import ZeroMQ
 private final class Taker {
     let name: String
     let endpoint: String?
-    let context: Context
     let window: Int
     private(set) var incarnation = 0
     private var dealer: Dealer?
@@ -22,9 +21,8 @@ private final class Taker {
     /// How often it was asked to say hello again.
     private(set) var asked = 0
 
-    init(window: Int, named name: String = "b", at endpoint: String?, in context: Context) {
+    init(window: Int, named name: String = "b", at endpoint: String?) {
         (self.window, self.name, self.endpoint) = (window, name, endpoint)
-        self.context = context
     }
 
     private func current() throws -> Dealer { try #require(dealer) }
@@ -37,7 +35,9 @@ private final class Taker {
         incarnation += 1
         earlier.append(taken)
         (taken, owed) = ([], 0)
-        let next = try Dealer(name, at: endpoint, in: context)
+        // As with a process: nothing of the former incarnation is left to connect again, and to be
+        // taken for the new one. The end of a context waits for what its sockets have to say.
+        let next = try Dealer(name, at: endpoint, in: try Context())
         dealer = next
         try next.attach(window: window, incarnation: incarnation)
     }
@@ -107,7 +107,7 @@ struct CreditTests {
         let proxy = try branch(log)
         let sender = try Dealer("a", at: proxy.endpoints["router"], in: context)
         let relay = try Relay(to: try #require(proxy.endpoints["router"]))
-        let taker = Taker(window: 4, at: relay.endpoint, in: context)
+        let taker = Taker(window: 4, at: relay.endpoint)
         try taker.start()
         try lose(relay, 12, of: sender, from: 1)
         while taker.taken.last != 12 {
@@ -125,8 +125,8 @@ struct CreditTests {
         let sender = try Dealer("a", at: proxy.endpoints["router"], in: context)
         let relay = try Relay(to: try #require(proxy.endpoints["router"]))
         // The one is there, and waits for its own credit; the other shows that there was time to ask.
-        let slow = Taker(window: 2, at: proxy.endpoints["router"], in: context)
-        let lost = Taker(window: 2, named: "c", at: relay.endpoint, in: context)
+        let slow = Taker(window: 2, at: proxy.endpoints["router"])
+        let lost = Taker(window: 2, named: "c", at: relay.endpoint)
         try slow.start()
         try lost.start()
         for sequence in 1...9 { try sender.send(agentEnvelope("a", "b", UInt64(sequence))) }
@@ -148,8 +148,7 @@ struct CreditTests {
         let sender = try Dealer("a", at: proxy.endpoints["router"], in: context)
         let relay = try Relay(to: try #require(proxy.endpoints["router"]))
         let taker = Taker(
-            window: [1, 2, 7, 50].randomElement(using: &random) ?? 1, at: relay.endpoint,
-            in: context)
+            window: [1, 2, 7, 50].randomElement(using: &random) ?? 1, at: relay.endpoint)
         var sent: UInt64 = 0
         var epoch = 0
         var events: [Event] = []
