@@ -84,7 +84,9 @@ struct NATSQueueTests {
         _ = try eventually("all to be taken from the publisher") {
             try proxy.status("messages").integer == Int64(Self.count) ? () : nil
         }
-        #expect(try status(proxy, "queued").integer == 10)
+        // One of the ten may be with the library, which waits to write it.
+        let queued = try #require(try status(proxy, "queued").integer)
+        #expect((9...10).contains(queued))
         let dropped = Int(try proxy.deadLetters(.queueFull))
         #expect(dropped > 0)
         server.thaw()
