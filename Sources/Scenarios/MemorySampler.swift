@@ -5,7 +5,9 @@ internal import Synchronization
 
 /// Looks at what the processes of a mesh take while there is load.
 ///
-/// What `/proc/PID/statm` calls resident: also the pages of files and pools that it has mapped.
+/// What `/proc/PID/status` calls resident, without the pages of shared memory: those are a pool's,
+/// whose size bounds them, and a process has more of them with each slot that it uses for the first
+/// time. Pages of files that are mapped count.
 final class MemorySampler: Sendable {
     private struct Key: Hashable {
         let process: String
@@ -76,11 +78,17 @@ final class MemorySampler: Sendable {
         }
     }
 
-    private static func resident(of process: Int32) -> Int? {
-        guard let text = try? String(contentsOfFile: "/proc/\(process)/statm", encoding: .utf8)
+    /// Bytes; nil where the process has ended.
+    static func resident(of process: Int32) -> Int? {
+        guard let text = try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)
         else { return nil }
-        let fields = text.split(separator: " ")
-        guard fields.count > 1, let pages = Int(fields[1]), pages > 0 else { return nil }
-        return pages * sysconf(Int32(_SC_PAGESIZE))
+        var kilobytes: [Substring: Int] = [:]
+        for line in text.split(separator: "\n") where line.contains("Rss") {
+            let words = line.split(whereSeparator: { $0 == ":" || $0 == "\t" || $0 == " " })
+            if words.count > 1 { kilobytes[words[0]] = Int(words[1]) }
+        }
+        guard let own = kilobytes["RssAnon"], let files = kilobytes["RssFile"], own + files > 0
+        else { return nil }
+        return (own + files) * 1_024
     }
 }
