@@ -44,7 +44,8 @@ struct Declarations {
         let messages: Int?
         let bytes: Int?
         let overflow: Located<QueueOverflow>?
-        let overflowKey: Location?
+        /// As for branches.
+        let ownKeys: [(key: String, location: Location)]
     }
 
     struct TopicProxy {
@@ -188,7 +189,7 @@ extension Declarations {
                 bytes: queue.optional("bytes", .byteSize(in: 1_024...1_099_511_627_776)),
                 overflow: queue.optional(
                     "overflow", .located(.enumeration("overflow", of: QueueOverflow.self))),
-                overflowKey: queue.keyLocation(of: "overflow"))
+                ownKeys: places(of: "overflow", in: queue))
         }
     }
 
@@ -213,7 +214,7 @@ extension Declarations {
                 connect: branch.optional("connect", .located(.endpoint)),
                 ownKeys: places(
                     of: "links", "routing_report", "stall_timeout", "peer_timeout", in: branch)
-                    + (queue?.overflowKey.map { [("overflow", $0)] } ?? []),
+                    + (queue?.ownKeys ?? []),
                 bridgeKeys: places(of: "queue", in: branch))
         }
     }
