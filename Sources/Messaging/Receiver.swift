@@ -45,60 +45,6 @@ public struct Receiver: Sendable {
         case firstSeen
     }
 
-    /// What was decided.
-    public enum Outcome: Hashable, Sendable {
-        /// Hand it out; order among the outcomes is the order of delivery.
-        case deliver(Arrival)
-        /// It came before.
-        case repeated(Arrival)
-        /// It was given up before.
-        case late(Arrival)
-        /// There are more flows than the limit allows, so it was dropped.
-        case refused(Arrival)
-        /// More is held than the limit allows; its sender has it yet and sends it again.
-        case deferred(Arrival)
-        /// These were dropped on the way; their sender has them yet and is to send them again.
-        case missing(flow: Flow, incarnation: UInt32, from: UInt64, through: UInt64)
-        /// A notice was not heeded: it would take more memory than the limits allow.
-        case noticeRefused(flow: Flow, incarnation: UInt32, from: UInt64, through: UInt64)
-        /// These are no longer waited for.
-        case gap(flow: Flow, incarnation: UInt32, from: UInt64, through: UInt64, reason: String)
-    }
-
-    struct Key: Hashable, Sendable {
-        let flow: Flow
-        let incarnation: UInt32
-    }
-
-    /// An envelope ahead of a gap, or (without an arrival) a stretch that will never come.
-    struct Held: Sendable {
-        let sequence: UInt64
-        let through: UInt64
-        let arrival: Arrival?
-        let reason: String
-    }
-
-    struct FlowState: Sendable {
-        /// The sequence that comes next.
-        var next: UInt64
-        /// Below this nothing was ever delivered or given up: the flow began before this receiver.
-        var base: UInt64
-        /// Whether earlier envelopes than the first held one may exist: then nothing is a gap yet.
-        var isBaseUnknown = false
-        /// The next envelope begins the flow anew, wherever it is.
-        var isRebased = false
-        /// Whether its sender sends again what is not acknowledged.
-        var isKept = false
-        /// By sequence, all at or above `next`, without overlap.
-        var held: Deque<Held> = []
-        /// When what is held came, earliest first; entries below `next` are stale.
-        var arrivals: Deque<(at: UInt64, sequence: UInt64)> = []
-        /// What was given up, by sequence.
-        var abandoned: [ClosedRange<UInt64>] = []
-
-        var waitingSince: UInt64? { held.isEmpty ? nil : arrivals.first?.at }
-    }
-
     /// What is bounded.
     public let limits: Limits
     private let base: Base
@@ -451,14 +397,5 @@ public struct Receiver: Sendable {
 
     private mutating func note(_ state: FlowState, _ key: Key) {
         if state.held.isEmpty { waiting.remove(key) } else { waiting.insert(key) }
-    }
-}
-
-extension Duration {
-    /// The duration in nanoseconds; zero where it is negative.
-    var nanoseconds: UInt64 {
-        let (seconds, attoseconds) = components
-        return UInt64(max(0, seconds)) * 1_000_000_000
-            + UInt64(max(0, attoseconds) / 1_000_000_000)
     }
 }
