@@ -52,8 +52,13 @@ struct SubscriberConnections {
 
     /// Who holds up the others: who has taken least often anything of what waits for it and, of
     /// those, has most left to take.
-    func slowest() -> Int32? {
-        connections.filter { $0.value.unsent > 0 }
+    ///
+    /// Whoever's bytes were all sent, and are not acknowledged yet, may have read them: it is the
+    /// slowest only where that is so for everybody, as when one cannot be reached any more.
+    func slowest(unsendable: (Int32) -> Int32 = { synmesh_unsendable($0) }) -> Int32? {
+        let waiting = connections.filter { $0.value.unsent > 0 }
+        let full = waiting.filter { unsendable($0.key) > 0 }
+        return (full.isEmpty ? waiting : full)
             .min { ($0.value.moves, $1.value.unsent) < ($1.value.moves, $0.value.unsent) }?.key
     }
 

@@ -171,7 +171,9 @@ struct TopicTests {
             var envelope = topicEnvelope("p", "tot", UInt64(sequence))
             envelope.content = content
             try publisher.publish(envelope)
-            #expect(try healthy.receive().sequence == UInt64(sequence))
+            let received = try healthy.receive()
+            try #require(
+                received.sequence == UInt64(sequence), "\(received.kind), \(log.lines)")
         }
         #expect(try proxy.status("stalled").integer ?? 0 > 0)
         #expect(log.lines.contains { $0.hasPrefix("STALL: a subscriber of 'tot'") })

@@ -11,6 +11,13 @@ static inline int synmesh_unsent(int descriptor) {
     return ioctl(descriptor, SIOCOUTQ, &count) == 0 ? count : -1;
 }
 
+// Those of them that the kernel could not even send yet; the others may have been read long ago, as TCP
+// puts off what it acknowledges. For a Unix socket there is no difference.
+static inline int synmesh_unsendable(int descriptor) {
+    int count = 0;
+    return ioctl(descriptor, SIOCOUTQNSD, &count) == 0 ? count : synmesh_unsent(descriptor);
+}
+
 // Gives memory that was freed back to the system, as far as whole pages of it are free.
 void synmesh_trim_memory(void);
 
