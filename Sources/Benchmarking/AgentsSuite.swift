@@ -59,7 +59,7 @@ struct AgentsSuite: Suite {
             ]
             // The first messages of a mesh find cold caches, and are not measured.
             for load in loads { _ = try await load.run(seconds: 0.2) }
-            let samples = try await bed.alternate(loads) { load in
+            let samples = try await bed.alternate(loads, quickly: 1) { load in
                 try await load.run(seconds: bed.options.isQuick ? 0.4 : 3)
             }
             return Self.rows(count, samples, isQuick: bed.options.isQuick)

@@ -21,6 +21,9 @@ struct Bed: Sendable {
           s0: { kind: probe }
           r0: { kind: probe }
         """
+    /// The same, where a sender waits for a receiver that is slower, so that nothing need be lost.
+    static let waitingPair = onePair.replacing(
+        "core: {}", with: "core: { queue: { overflow: pause } }")
     /// Whether the suite itself was asked for, and so all of its metrics.
     var wantsAll = true
     /// Metrics that rows of another suite are made from.
@@ -174,10 +177,13 @@ struct Bed: Sendable {
     }
 
     /// Measures ours and the reference in alternating order, so that neither has the better minutes.
+    ///
+    /// - Parameter limit: How often at most where it is to be quick.
     func alternate<Side: Sendable, Sample: Sendable>(
-        _ sides: [Side], _ measure: (Side) async throws -> Sample
+        _ sides: [Side], quickly limit: Int = .max, _ measure: (Side) async throws -> Sample
     ) async throws -> [[Sample]] {
         var samples: [[Sample]] = sides.map { _ in [] }
+        let rounds = options.isQuick && options.runs == nil ? min(rounds, limit) : rounds
         for round in 0..<rounds where round == 0 || !isLate {
             let order = round.isMultiple(of: 2) ? Array(sides.indices) : sides.indices.reversed()
             for side in order {

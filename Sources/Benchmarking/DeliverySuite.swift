@@ -16,7 +16,7 @@ struct DeliverySuite: Suite {
     ]
 
     func measure(_ bed: Bed) async throws -> [Row] {
-        try await bed.withMesh(Bed.onePair) { session in
+        try await bed.withMesh(Bed.waitingPair) { session in
             let folder = session.directory + "/bench"
             try FileManager.default.createDirectory(
                 atPath: folder, withIntermediateDirectories: true)

@@ -82,6 +82,7 @@ struct NATSSuite: Suite {
     }
 
     private func chunks(_ bed: Bed, _ url: String) async throws -> Row {
+        let count = bed.options.isQuick ? "2" : "5"
         let samples = try await bed.alternate([true, false]) { isOurs in
             if isOurs {
                 // Slow enough that none waits for the one before it.
@@ -89,11 +90,11 @@ struct NATSSuite: Suite {
                     "latency",
                     [
                         "transport": "nats", "endpoint": url, "size": "100000000", "rate": "2",
-                        "count": "5",
+                        "count": count,
                     ])
                 return try said.figure("p50_us") / 1_000
             }
-            let said = try await bed.reference("nats-chunks", ["url": url, "runs": "5"])
+            let said = try await bed.reference("nats-chunks", ["url": url, "runs": count])
             return Statistics.median((said["milliseconds"]?.array ?? []).compactMap(\.double))
         }
         return Row(

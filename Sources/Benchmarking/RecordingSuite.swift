@@ -22,7 +22,7 @@ struct RecordingSuite: Suite {
     ]
 
     func measure(_ bed: Bed) async throws -> [Row] {
-        try await bed.withMesh(Bed.onePair) { session in
+        try await bed.withMesh(Bed.waitingPair) { session in
             let folder = session.directory + "/bench"
             try FileManager.default.createDirectory(
                 atPath: folder, withIntermediateDirectories: true)
@@ -110,7 +110,7 @@ struct MemoryFlatSuite: Suite {
         Metric(
             "branch proxy: resident at most, 10 million",
             "greatest resident size of our proxy while ten million messages of 256 B pass as fast as "
-                + "there is room, with what waits for a receiver that is slow for a moment (a fifth "
+                + "there is room, with what waits for a receiver that is slow for a moment (a tenth "
                 + "of them with --quick)"),
         Metric(
             "branch proxy: growth over 10 million messages",
@@ -126,13 +126,14 @@ struct MemoryFlatSuite: Suite {
             let endpoint = try await session.endpoint("router", of: "core")
             let process = try await session.process(of: "core")
             var sizes: [Double] = []
-            let parts = bed.options.isQuick ? 4 : 10
+            let (count, parts) =
+                bed.options.isQuick ? (1_000_000, 2) : (10_000_000, 10)
             for _ in 0..<parts {
                 try Task.checkCancellation()
                 let value = try await bed.reference(
                     "flood",
                     [
-                        "proxy": endpoint, "count": "\(bed.scaled(10_000_000) / parts)",
+                        "proxy": endpoint, "count": "\(count / parts)",
                         "size": "256",
                     ])
                 guard try value.figure("lost") == 0 else {

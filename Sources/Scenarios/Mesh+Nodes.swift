@@ -212,9 +212,22 @@ extension Mesh {
             try await waitUntilReady(name, role: role, incarnation: 1)
         } catch {
             throw EnvironmentError(
-                "could not start the proxy '\(name)'", reason: "\(error)",
+                "could not start the proxy '\(name)'",
+                reason: (["\(error)"] + Self.holders(of: configuration())).joined(
+                    separator: " "),
                 remedy: "See \(place.directory.processLogPath(name: name)).")
         }
+    }
+
+    /// Who listens where a node that has ended was told to listen, a sentence for each port.
+    private static func holders(of configuration: Value) -> [String] {
+        ["endpoint", "publish_endpoint", "subscribe_endpoint"]
+            .compactMap { configuration[$0]?.string.flatMap(port(of:)) }
+            .compactMap { port in
+                let holders = PortHolders.holders(of: port).map { "process \($0.process) (\($0.name))" }
+                return holders.isEmpty
+                    ? nil : "Port \(port) is held by \(holders.joined(separator: ", "))."
+            }
     }
 
     /// The environment that every child of the mesh gets.

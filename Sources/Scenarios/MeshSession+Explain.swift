@@ -21,7 +21,8 @@ extension MeshSession {
             return ["\(name) has not been started"] + missing
         }
         let report = ProcessReport(status, kind: "", isReady: mesh.book.isReady(name))
-        return ["\(name) " + headline(report)] + probes(status) + ends(status, of: name)
+        return ["\(name) " + headline(report)] + probes(status) + ports(status, of: name)
+            + ends(status, of: name)
     }
 
     private func unknown(_ name: String) -> OperatingError {
@@ -58,6 +59,30 @@ extension MeshSession {
                 }
             return "  its \(probe.rule.role.rawValue) probe '\(probe.rule.name)' \(state): "
                 + "\(probe.rule): \(probe.reason)"
+        }
+    }
+
+    /// Who listens on the ports that its probes ask, or that it was given.
+    private func ports(_ status: ProcessStatus, of part: String) -> [String] {
+        let asked = status.probes.compactMap { probe -> UInt16? in
+            switch probe.rule.test {
+            case .http(_, let port, _), .tcp(_, let port): port
+            case .command, .line, .descriptor: nil
+            }
+        }
+        let given = mesh.book.withLock { book in
+            (book.endpoints[part].map { Array($0.values) } ?? [])
+                + [book.urls[part]].compactMap(\.self)
+        }
+        let ports = Set(asked + given.compactMap(Mesh.port(of:))).sorted()
+        let own = Set(status.process.map { ProcessFamily.members(of: $0).map(\.process) } ?? [])
+        return ports.map { port in
+            let holders = PortHolders.holders(of: port).map { holder in
+                "process \(holder.process) (\(holder.name))"
+                    + (own.contains(holder.process) ? "" : ", which is none of its own")
+            }
+            let who = holders.isEmpty ? "nobody" : holders.joined(separator: "; ")
+            return "  port \(port) is held by \(who)"
         }
     }
 

@@ -47,7 +47,8 @@ public struct EnvironmentError: Error, Sendable, CustomStringConvertible {
 
     /// Attempt, reason and remedy.
     public var description: String {
-        "\(attempt): \(reason)" + (remedy.map { ". \($0)" } ?? "")
+        let sentence = "\(attempt): \(reason)"
+        return sentence + (remedy.map { (sentence.hasSuffix(".") ? " " : ". ") + $0 } ?? "")
     }
 }
 

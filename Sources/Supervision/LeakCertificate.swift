@@ -21,8 +21,7 @@ public struct LeakCertificate: Hashable, Sendable {
     /// Looks at the paths and ports.
     init(processes: [ProcessRecord], paths: [String], ports: [UInt16]) {
         self.processes = processes
-        let listening = Self.listeningPorts()
-        self.ports = Set(ports).intersection(listening).sorted()
+        self.ports = Set(ports).intersection(PortHolders.ports()).sorted()
         var sockets: [String] = []
         var segments: [String] = []
         var files: [String] = []
@@ -40,24 +39,6 @@ public struct LeakCertificate: Hashable, Sendable {
         self.sockets = sockets
         self.segments = segments
         self.files = files
-    }
-
-    /// The TCP ports of this machine, IPv4 and IPv6, that are listened on.
-    private static func listeningPorts() -> Set<UInt16> {
-        var ports: Set<UInt16> = []
-        for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
-            guard let bytes = readSmallFile(path, limit: 64 << 20) else { continue }
-            for line in bytes.split(separator: UInt8(ascii: "\n")).dropFirst() {
-                // slot: address:port remote:port state ..., in hexadecimal; 0A is LISTEN.
-                let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 4)
-                guard fields.count > 3, fields[3].elementsEqual("0A".utf8),
-                    let digits = fields[1].split(separator: UInt8(ascii: ":")).last,
-                    let port = UInt16(String(decoding: digits, as: UTF8.self), radix: 16)
-                else { continue }
-                ports.insert(port)
-            }
-        }
-        return ports
     }
 }
 

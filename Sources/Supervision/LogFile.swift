@@ -19,6 +19,8 @@ public struct LogLimit: Hashable, Sendable {
 final class LogFile {
     /// A line so many times as long as the log may be is cut.
     private static let patience = 4
+    /// By no more than this is a log longer than its limit and the line in which that is reached.
+    private static let piece = 1 << 16
 
     private let path: String
     private let limit: LogLimit?
@@ -50,7 +52,17 @@ final class LogFile {
 
     /// Writes bytes; returns 0, or the `errno` value that ended it.
     func write(_ bytes: UnsafeRawBufferPointer) -> CInt {
-        guard let limit, size + bytes.count >= limit.bytes else { return append(bytes) }
+        guard let limit else { return append(bytes) }
+        for start in stride(from: 0, to: bytes.count, by: Self.piece) {
+            let end = min(start + Self.piece, bytes.count)
+            let failure = write(UnsafeRawBufferPointer(rebasing: bytes[start..<end]), limit)
+            guard failure == 0 else { return failure }
+        }
+        return 0
+    }
+
+    private func write(_ bytes: UnsafeRawBufferPointer, _ limit: LogLimit) -> CInt {
+        guard size + bytes.count >= limit.bytes else { return append(bytes) }
         let isEndless = size + bytes.count >= limit.bytes * Self.patience
         guard
             let end = bytes.lastIndex(of: UInt8(ascii: "\n")).map({ $0 + 1 })

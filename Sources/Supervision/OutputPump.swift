@@ -107,7 +107,9 @@ final class OutputPump: Sendable {
         let mailbox: Mailbox<Command>
         var streams: [UInt64: Stream] = [:]
         var hasEnded = false
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 16)
+        /// As large as a pipe: what a burst has left there is taken at once and written at once, so
+        /// that the process finds room again before a file has been waited for.
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
 
         init(mailbox: Mailbox<Command>) {
             self.mailbox = mailbox
@@ -167,19 +169,31 @@ final class OutputPump: Sendable {
             guard let stream = streams[identifier] else { return .ended }
             var total = 0
             while total < limit {
-                let count = Glibc.read(stream.source.pipe, buffer.baseAddress, buffer.count)
-                if count > 0 {
-                    stream.take(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-                    total += count
-                } else if count == 0 {
-                    return .ended
-                } else if errno == EAGAIN {
-                    return .empty
-                } else if errno != EINTR {
-                    return .ended
-                }
+                let (count, outcome) = fill(from: stream.source.pipe)
+                if count > 0 { stream.take(UnsafeRawBufferPointer(rebasing: buffer[..<count])) }
+                if outcome != .more { return outcome }
+                total += count
             }
             return .more
+        }
+
+        /// Reads until the buffer is full or the pipe is empty.
+        private func fill(from pipe: CInt) -> (count: Int, Outcome) {
+            var filled = 0
+            while filled < buffer.count {
+                let count = Glibc.read(
+                    pipe, buffer.baseAddress?.advanced(by: filled), buffer.count - filled)
+                if count > 0 {
+                    filled += count
+                } else if count == 0 {
+                    return (filled, .ended)
+                } else if errno == EAGAIN {
+                    return (filled, .empty)
+                } else if errno != EINTR {
+                    return (filled, .ended)
+                }
+            }
+            return (filled, .more)
         }
 
         private func remove(_ identifier: UInt64) {

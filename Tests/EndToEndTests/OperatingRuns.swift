@@ -154,6 +154,10 @@ import Testing
             running.contains("its readiness probe 'said' passes: a line that matches ^two$"),
             "\(running)")
 
+        let branch = try place.run("explain", "core").output
+        let node = try place.process("core")["pid"]?.integer ?? 0
+        #expect(branch.contains("is held by process \(node) (synmesh-node)\n"), "\(branch)")
+
         for command in ["restart", "stop", "start", "explain"] {
             let ending = try place.run(command, "nobody")
             #expect(ending.exitCode == 2)
@@ -255,6 +259,32 @@ import Testing
             (try? place.json("ps").at("meshes")?.array?.first?["phase"]) == "up"
         }
         #expect(try place.run("down").exitCode == 0)
+    }
+
+    @Test("who holds a port is said", .timeLimit(.minutes(2)))
+    func ports() throws {
+        let port = try HeldPort()
+        let place = try Place(
+            """
+            synmesh: 1
+            processes:
+              other: { command: [sleep, "1000"], probes: { open: { tcp: \(port.number) } } }
+            """)
+        let holder = "is held by process \(getpid()) ("
+        #expect(try place.up().exitCode == 0)
+        let explained = try place.run("explain", "other").output
+        #expect(explained.contains("port \(port.number) \(holder)"), "\(explained)")
+        #expect(explained.contains("), which is none of its own\n"), "\(explained)")
+        #expect(try place.run("down").exitCode == 0)
+
+        let taken = try Place(
+            """
+            synmesh: 1
+            branches: { core: { endpoint: "tcp://127.0.0.1:\(port.number)" } }
+            """)
+        let up = try taken.run("up", taken.topology, "--logs", taken.folder.path)
+        #expect(up.exitCode == 3)
+        #expect(up.errors.contains("Port \(port.number) \(holder)"), "\(up.errors)")
     }
 
     @Test(
