@@ -9,7 +9,8 @@ struct Logs: ParsableCommand {
         abstract: "What the processes of a mesh have written.",
         discussion: """
             The files are read where they lie: nothing of the mesh waits for the reader. Lines of one \
-            process are in order; those of several are told apart by their names.
+            process are in order; those of several are told apart by their names. With --json each is \
+            an object with its process, its text, and the time at which it was written, to 50 ms.
             """)
 
     @Argument(help: "Processes by name; all of them where none is named.")
@@ -45,7 +46,7 @@ struct Logs: ParsableCommand {
                 let isFirst = readers[name] == nil
                 let reader = readers[name] ?? LogReader(path: "\(folder)/\(name).log", since: from)
                 readers[name] = reader
-                var lines: [[UInt8]] = []
+                var lines: [LogLine] = []
                 while let more = reader.next(isOver: isOver) {
                     lines += more
                     if isFirst, let tail {
@@ -92,126 +93,30 @@ struct Logs: ParsableCommand {
         return meant
     }
 
-    private func show(_ lines: [[UInt8]], of name: String) {
+    private func show(_ lines: [LogLine], of name: String) {
         var output: [UInt8] = []
         for line in lines {
             if choice.json {
-                let text = String(decoding: line, as: UTF8.self)
-                let value: Value = ["process": .string(name), "line": .string(text)]
-                output += Array(value.canonical.utf8)
+                var members: [String: Value] = [
+                    "process": .string(name),
+                    "line": .string(String(decoding: line.bytes, as: UTF8.self)),
+                ]
+                members["time"] = line.time.map { .string(Self.text(of: $0)) }
+                output += Array(Value.object(members).canonical.utf8)
             } else {
                 // Of one process alone they are as it wrote them.
                 if names.count != 1 { output += Array("\(name) | ".utf8) }
-                output += line
+                output += line.bytes
             }
             output.append(UInt8(ascii: "\n"))
         }
         writeOutput(output)
     }
-}
 
-/// One log with the older ones that are kept, read from where the last look ended.
-private final class LogReader {
-    private let path: String
-    private var file: FileHandle?
-    private var isOpened = false
-    /// The older logs that are still to be read, oldest first.
-    private var older: [String]
-    private var start: UInt64 = 0
-    private var partial: [UInt8] = []
-
-    /// Reads from the beginning, or from a time: seconds since 1970.
-    init(path: String, since: Double?) {
-        self.path = path
-        let kept = (1...100).map { "\(path).\($0)" }
-            .prefix { FileManager.default.fileExists(atPath: $0) }
-        older = kept.reversed()
-        guard let since else { return }
-        start = Self.position(in: path, at: since)
-        if start > 0 || Self.firstTime(in: path).map({ $0 <= since }) ?? true { older = [] }
-    }
-
-    private static func firstTime(in path: String) -> Double? {
-        guard let text = try? String(contentsOfFile: path + ".times", encoding: .utf8),
-            let nanoseconds = text.split(separator: " ").first.flatMap({ UInt64($0) })
-        else { return nil }
-        return Double(nanoseconds) / 1e9
-    }
-
-    /// Where the log was at a time, to a twentieth of a second: the start of a line.
-    private static func position(in path: String, at time: Double) -> UInt64 {
-        guard let text = try? String(contentsOfFile: path + ".times", encoding: .utf8) else {
-            return 0
-        }
-        let nanoseconds = UInt64(max(time, 0) * 1e9)
-        var position: UInt64?
-        for line in text.split(separator: "\n") {
-            let fields = line.split(separator: " ").compactMap { UInt64($0) }
-            // What follows a note within 50 ms has none of its own.
-            if fields.count == 2, fields[0] + 50_000_000 >= nanoseconds {
-                position = fields[1]
-                break
-            }
-        }
-        guard let file = FileHandle(forReadingAtPath: path) else { return 0 }
-        defer { try? file.close() }
-        guard var position else { return (try? file.seekToEnd()) ?? 0 }
-        guard position > 0 else { return 0 }
-        // Not in the middle of a line.
-        guard (try? file.seek(toOffset: position - 1)) != nil,
-            let bytes = try? file.read(upToCount: 1 << 20),
-            let end = bytes.firstIndex(of: UInt8(ascii: "\n"))
-        else { return position }
-        position += UInt64(end)
-        return position
-    }
-
-    /// Lines that were finished since the last look; nil where there are no more yet.
-    ///
-    /// An unfinished one counts when it is over, since nobody will finish it.
-    func next(isOver: Bool) -> [[UInt8]]? {
-        while let open = current() {
-            if let data = try? open.read(upToCount: 4 << 20), !data.isEmpty {
-                let bytes = partial + Array(data)
-                var parts = bytes.split(
-                    separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false
-                ).map { Array($0) }
-                partial = parts.popLast() ?? []
-                return parts
-            }
-            // At its end: there is another one where a new log was begun meanwhile.
-            guard moveOn() else { break }
-        }
-        guard isOver, !partial.isEmpty else { return nil }
-        defer { partial = [] }
-        return [partial]
-    }
-
-    private func current() -> FileHandle? {
-        if let file { return file }
-        if let next = older.first {
-            older.removeFirst()
-            file = FileHandle(forReadingAtPath: next)
-            return file ?? current()
-        }
-        file = FileHandle(forReadingAtPath: path)
-        if !isOpened, start > 0 { try? file?.seek(toOffset: start) }
-        isOpened = file != nil
-        return file
-    }
-
-    private func moveOn() -> Bool {
-        if !isOpened {
-            try? file?.close()
-            file = nil
-            return true
-        }
-        var (mine, now) = (stat(), stat())
-        guard let file, fstat(file.fileDescriptor, &mine) == 0, stat(path, &now) == 0,
-            mine.st_ino != now.st_ino
-        else { return false }
-        try? file.close()
-        self.file = nil
-        return true
+    /// A time as RFC 3339 has it, in UTC.
+    private static func text(of nanoseconds: UInt64) -> String {
+        Date(timeIntervalSince1970: Double(nanoseconds) / 1e9).formatted(
+            .iso8601.year().month().day().timeZone(separator: .omitted)
+                .time(includingFractionalSeconds: true))
     }
 }

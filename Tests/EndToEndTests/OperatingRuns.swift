@@ -66,6 +66,8 @@ import Testing
 
     @Test("up -d --wait, ps, logs and down: all with JSON too", .timeLimit(.minutes(2)))
     func background() throws {
+        // What is shown has whole milliseconds.
+        let began = Date() - 0.001
         let place = try Place()
         #expect(try place.run("ps").output == "no mesh is up\n")
         let up = try place.up()
@@ -95,7 +97,13 @@ import Testing
         #expect(both == "talker | one\ntalker | two\ntalker | three\ndone | finished\n")
         #expect(try place.run("logs", "--since", "1h", "done").output == "finished\n")
         #expect(try place.run("logs", "--since", "0s", "done").output == "")
-        #expect(try place.json("logs", "done") == ["process": "done", "line": "finished"])
+        let line = try place.json("logs", "done")
+        #expect(line["process"] == "done" && line["line"] == "finished")
+        let time = try Date(
+            #require(line["time"]?.string),
+            strategy: .iso8601.year().month().day().timeZone(separator: .omitted)
+                .time(includingFractionalSeconds: true))
+        #expect(time >= began && time <= Date())
         #expect(try place.run("logs", "nobody").exitCode == 2)
         // Of older logs too, without a seam.
         let count = try place.run("logs", "counter").output
