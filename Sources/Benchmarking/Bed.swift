@@ -178,7 +178,12 @@ struct Bed: Sendable {
 
     /// Measures ours and the reference in alternating order, so that neither has the better minutes.
     ///
-    /// - Parameter limit: How often at most where it is to be quick.
+    /// - Parameters:
+    ///   - sides: What is measured; ours is the first.
+    ///   - limit: How often at most where it is to be quick.
+    ///   - measure: Measures one of them once.
+    /// - Returns: For each side what was measured, in the order of the rounds.
+    /// - Throws: What `measure` throws, `CancellationError`.
     func alternate<Side: Sendable, Sample: Sendable>(
         _ sides: [Side], quickly limit: Int = .max, _ measure: (Side) async throws -> Sample
     ) async throws -> [[Sample]] {

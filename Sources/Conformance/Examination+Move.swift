@@ -32,9 +32,7 @@ extension Examination {
             if self.isOnZeroMQ {
                 try self.line.hand(ping)
             }
-            let echo = await self.first(within: .milliseconds(400)) {
-                self.echoes(of: ping).first
-            }
+            let echo = await self.firstEcho(of: ping, within: .milliseconds(400))
             try require(echo == nil, "it answered a ping that came after it was drained")
         }
         await check(.stop, needs: .ready) {

@@ -162,9 +162,8 @@ extension Examination {
             var last: Envelope?
             for _ in 0..<count { last = try self.ping() }
             guard let last else { return }
-            let echo = await self.first(within: max(self.timeout, .seconds(20))) {
-                self.echoes(of: last).first
-            }
+            let echo = await self.firstEcho(
+                of: last, within: max(self.timeout, .seconds(20)))
             let credits = self.line.seen.filter {
                 $0.place == .fromProgram && (try? $0.envelope.get().kind) == .credit
             }

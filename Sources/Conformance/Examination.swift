@@ -171,8 +171,21 @@ final class Examination {
 
     /// What the program sent as the answer to an envelope.
     func echoes(of envelope: Envelope) -> [Envelope] {
-        line.seen.lazy.compactMap(\.content).filter {
-            $0.type == "echo" && $0.cause == envelope.identity
+        line.seen.lazy.compactMap(\.content).filter { Self.isEcho($0, of: envelope) }
+    }
+
+    private static func isEcho(_ answer: Envelope, of envelope: Envelope) -> Bool {
+        answer.type == "echo" && answer.cause == envelope.identity
+    }
+
+    /// The answer to an envelope, if it comes in time; each of what was seen is looked at once.
+    func firstEcho(of envelope: Envelope, within bound: Duration? = nil) async -> Envelope? {
+        var looked = 0
+        return await first(within: bound) {
+            let seen = self.line.seen
+            defer { looked = seen.count }
+            return seen[looked...].lazy.compactMap(\.content)
+                .first { Self.isEcho($0, of: envelope) }
         }
     }
 
@@ -182,7 +195,7 @@ final class Examination {
         of envelope: Envelope, _ what: String, within bound: Duration? = nil
     ) async throws -> Envelope {
         guard
-            let echo = await first(within: bound, { self.echoes(of: envelope).first })
+            let echo = await firstEcho(of: envelope, within: bound)
         else {
             let strays = line.seen.lazy.compactMap(\.content).filter {
                 $0.type == "echo" && $0.cause == nil

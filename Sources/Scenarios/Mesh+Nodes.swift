@@ -224,7 +224,9 @@ extension Mesh {
         ["endpoint", "publish_endpoint", "subscribe_endpoint"]
             .compactMap { configuration[$0]?.string.flatMap(port(of:)) }
             .compactMap { port in
-                let holders = PortHolders.holders(of: port).map { "process \($0.process) (\($0.name))" }
+                let holders = PortHolders.holders(of: port).map {
+                    "process \($0.process) (\($0.name))"
+                }
                 return holders.isEmpty
                     ? nil : "Port \(port) is held by \(holders.joined(separator: ", "))."
             }

@@ -133,7 +133,7 @@ import Testing
     @Test(
         "a program that breaks one clause is told that one, and why", .timeLimit(.minutes(10)))
     func wrong() throws {
-        // Two at a time: a check mostly waits.
+        // Two at a time: with more, answers are late enough to break clauses.
         var waiting = Self.variants[...]
         var running: [Running] = []
         while !waiting.isEmpty || !running.isEmpty {

