@@ -211,25 +211,24 @@ extension Mesh {
         do {
             try await waitUntilReady(name, role: role, incarnation: 1)
         } catch {
+            let holders = await Self.holders(of: configuration())
             throw EnvironmentError(
                 "could not start the proxy '\(name)'",
-                reason: (["\(error)"] + Self.holders(of: configuration())).joined(
-                    separator: " "),
+                reason: (["\(error)"] + holders).joined(separator: " "),
                 remedy: "See \(place.directory.processLogPath(name: name)).")
         }
     }
 
     /// Who listens where a node that has ended was told to listen, a sentence for each port.
-    private static func holders(of configuration: Value) -> [String] {
-        ["endpoint", "publish_endpoint", "subscribe_endpoint"]
+    private static func holders(of configuration: Value) async -> [String] {
+        let ports = ["endpoint", "publish_endpoint", "subscribe_endpoint"]
             .compactMap { configuration[$0]?.string.flatMap(port(of:)) }
-            .compactMap { port in
-                let holders = PortHolders.holders(of: port).map {
-                    "process \($0.process) (\($0.name))"
-                }
-                return holders.isEmpty
-                    ? nil : "Port \(port) is held by \(holders.joined(separator: ", "))."
-            }
+        var sentences: [String] = []
+        for port in ports {
+            guard let holders = await PortHolders.described(port, family: []) else { continue }
+            sentences.append("Port \(port) is held by \(holders).")
+        }
+        return sentences
     }
 
     /// The environment that every child of the mesh gets.

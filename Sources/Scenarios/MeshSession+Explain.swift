@@ -2,6 +2,7 @@ internal import JSON
 internal import Operating
 internal import Recording
 internal import Supervision
+internal import Threads
 internal import Topologies
 
 /// Why a part is as it is, in lines for people.
@@ -21,7 +22,7 @@ extension MeshSession {
             return ["\(name) has not been started"] + missing
         }
         let report = ProcessReport(status, kind: "", isReady: mesh.book.isReady(name))
-        return ["\(name) " + headline(report)] + probes(status) + ports(status, of: name)
+        return await ["\(name) " + headline(report)] + probes(status) + ports(status, of: name)
             + ends(status, of: name)
     }
 
@@ -62,11 +63,12 @@ extension MeshSession {
         }
     }
 
-    /// Who listens on the ports that its probes ask, or that it was given.
-    private func ports(_ status: ProcessStatus, of part: String) -> [String] {
+    /// Who listens on the ports of this machine that its probes ask, or that it was given.
+    private func ports(_ status: ProcessStatus, of part: String) async -> [String] {
         let asked = status.probes.compactMap { probe -> UInt16? in
             switch probe.rule.test {
-            case .http(_, let port, _), .tcp(_, let port): port
+            case .http(let host, let port, _), .tcp(let host, let port):
+                host == "localhost" || host == "::1" || host.hasPrefix("127.") ? port : nil
             case .command, .line, .descriptor: nil
             }
         }
@@ -74,16 +76,13 @@ extension MeshSession {
             (book.endpoints[part].map { Array($0.values) } ?? [])
                 + [book.urls[part]].compactMap(\.self)
         }
-        let ports = Set(asked + given.compactMap(Mesh.port(of:))).sorted()
         let own = Set(status.process.map { ProcessFamily.members(of: $0).map(\.process) } ?? [])
-        return ports.map { port in
-            let holders = PortHolders.holders(of: port).map { holder in
-                "process \(holder.process) (\(holder.name))"
-                    + (own.contains(holder.process) ? "" : ", which is none of its own")
-            }
-            let who = holders.isEmpty ? "nobody" : holders.joined(separator: "; ")
-            return "  port \(port) is held by \(who)"
+        var lines: [String] = []
+        for port in Set(asked + given.compactMap(Mesh.port(of:))).sorted() {
+            let holders = await PortHolders.described(port, family: own) ?? "nobody"
+            lines.append("  port \(port) is held by \(holders)")
         }
+        return lines
     }
 
     private func ends(_ status: ProcessStatus, of part: String) -> [String] {
@@ -98,5 +97,26 @@ extension MeshSession {
         }
         lines.append("  its output: \(mesh.place.directory.processLogPath(name: part))")
         return lines
+    }
+}
+
+extension PortHolders {
+    /// Who listens on a port, in words.
+    ///
+    /// - Parameters:
+    ///   - port: The port.
+    ///   - family: Those that may; of others it is said where this is not empty.
+    /// - Returns: Nil where nobody does.
+    static func described(_ port: UInt16, family: Set<Int32>) async -> String? {
+        let holders = try? await onDedicatedThread(named: "port-holders") {
+            PortHolders.holders(of: port)
+        }
+        guard let holders else { return nil }
+        guard !holders.isEmpty else { return "a process of another user" }
+        return holders.map { holder in
+            let isOther = !family.isEmpty && !family.contains(holder.process)
+            return "process \(holder.process) (\(holder.name))"
+                + (isOther ? ", which is none of its own" : "")
+        }.joined(separator: "; ")
     }
 }

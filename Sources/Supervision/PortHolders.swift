@@ -7,11 +7,13 @@ public enum PortHolders {
 
     /// The processes that hold a socket which listens on a port, in the order of their numbers.
     ///
-    /// Looks at the descriptors of all processes: for questions, not for loops. Those of other users
-    /// cannot be seen, so that none may be found although somebody listens.
-    public static func holders(of port: UInt16) -> [ProcessRecord] {
+    /// Looks at the descriptors of all processes, which may take tens of milliseconds.
+    ///
+    /// - Returns: Nil where nobody listens; without any process where those of another user do, whose
+    ///   descriptors cannot be seen.
+    public static func holders(of port: UInt16) -> [ProcessRecord]? {
         let sockets = Set(listening().filter { $0.port == port }.map { "socket:[\($0.inode)]" })
-        guard !sockets.isEmpty else { return [] }
+        guard !sockets.isEmpty else { return nil }
         return ProcessTable.all()
             .filter { !$0.isZombie && holds(any: sockets, $0.process) }
             .sorted { $0.process < $1.process }
