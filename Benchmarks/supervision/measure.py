@@ -149,7 +149,7 @@ def survivors():
         process.wait()
         time.sleep(2)
         row(f"  {name}: survivors 2 s after its SIGKILL", str(len(marked(mark))))
-        end(mark)
+        end(mark, place)
         process = start(place, stubborn(mark), 1)
         wait_until(lambda: len(marked(mark)) >= 6, what=f"the children of {name}")
         process.terminate()
@@ -158,13 +158,17 @@ def survivors():
         except subprocess.TimeoutExpired:
             process.kill()
         row(f"  {name}: survivors after its SIGTERM", str(len(marked(mark))))
-        end(mark)
+        end(mark, place)
         place.remove()
 
 
-def end(mark):
-    while marked(mark):
-        for pid in marked(mark):
+def end(mark, place):
+    """Kills what another tool left: what sleeps, and the scripts that would start it again."""
+    quiet = 0
+    while quiet < 3:
+        left = marked(mark) + marked(place.path)
+        quiet = 0 if left else quiet + 1
+        for pid in left:
             try:
                 os.kill(pid, signal.SIGKILL)
             except OSError:
