@@ -58,9 +58,11 @@ struct AgentsSuite: Suite {
                 try await AgentLoad(session, count, prefix: "n", passing: "main"),
             ]
             // The first messages of a mesh find cold caches, and are not measured.
-            for load in loads { _ = try await load.run(seconds: 0.2) }
+            for load in loads {
+                _ = try await load.run(seconds: bed.options.isQuick ? 0.1 : 0.2)
+            }
             let samples = try await bed.alternate(loads, quickly: 1) { load in
-                try await load.run(seconds: bed.options.isQuick ? 0.4 : 3)
+                try await load.run(seconds: bed.options.isQuick ? 0.3 : 3)
             }
             return Self.rows(count, samples, isQuick: bed.options.isQuick)
         }
