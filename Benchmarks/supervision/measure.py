@@ -2,8 +2,8 @@
 """What supervision promises, measured: `measure.py path/to/synmesh [--only CASE] [--quick]`.
 
 Each case prints one row: what was measured, the figure, the bar, and whether it is met. Where honcho,
-supervisord or circus are installed (`pip install honcho supervisor circus`), the same children are given
-to them, too. Exit code 1 when one of ours is missed.
+supervisord or circus are installed (`pip install honcho supervisor circus`), children of the same kinds
+are given to them, too. Exit code 1 when one of ours is missed.
 """
 
 import argparse

@@ -12,24 +12,27 @@ struct Bed: Sendable {
     let guardian: Guardian
 
     /// A mesh of a branch for one sender, `s0`, and one receiver, `r0`.
-    static let onePair = """
-        synmesh: 1
-        name: bench
-        branches:
-          core: {}
-        agents:
-          s0: { kind: probe }
-          r0: { kind: probe }
-        """
+    static let onePair = pair(core: "{}")
     /// The same, where a sender waits for a receiver that is slower, so that nothing need be lost.
-    static let waitingPair = onePair.replacing(
-        "core: {}", with: "core: { queue: { overflow: pause } }")
+    static let waitingPair = pair(core: "{ queue: { overflow: pause } }")
     /// Whether the suite itself was asked for, and so all of its metrics.
     var wantsAll = true
     /// Metrics that rows of another suite are made from.
     var sources: Set<String> = []
     /// When a suite that is to be quick makes no further rounds.
     var deadline: ContinuousClock.Instant?
+
+    private static func pair(core: String) -> String {
+        """
+        synmesh: 1
+        name: bench
+        branches:
+          core: \(core)
+        agents:
+          s0: { kind: probe }
+          r0: { kind: probe }
+        """
+    }
 
     /// How often each measurement is made, at most.
     var rounds: Int { options.runs ?? (options.isQuick ? 3 : 7) }

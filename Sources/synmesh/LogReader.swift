@@ -28,43 +28,25 @@ final class LogReader {
             .prefix { FileManager.default.fileExists(atPath: $0) }
         older = kept.reversed()
         guard let since else { return }
-        start = Self.position(in: path, at: since)
-        if start > 0 || Self.firstTime(in: path).map({ $0 <= since }) ?? true { older = [] }
+        var times = LogTimes(of: path)
+        times?.readOn()
+        let nanoseconds = UInt64(max(since, 0) * 1e9)
+        // Without notes all of it is shown.
+        start = times.map { Self.position(in: path, at: $0.position(at: nanoseconds)) } ?? 0
+        if start > 0 || times?.first.map({ $0 <= nanoseconds }) ?? true { older = [] }
     }
 
-    private static func firstTime(in path: String) -> Double? {
-        guard let text = try? String(contentsOfFile: path + ".times", encoding: .utf8),
-            let nanoseconds = text.split(separator: " ").first.flatMap({ UInt64($0) })
-        else { return nil }
-        return Double(nanoseconds) / 1e9
-    }
-
-    /// Where the log was at a time, to a twentieth of a second: the start of a line.
-    private static func position(in path: String, at time: Double) -> UInt64 {
-        guard let text = try? String(contentsOfFile: path + ".times", encoding: .utf8) else {
-            return 0
-        }
-        let nanoseconds = UInt64(max(time, 0) * 1e9)
-        var position: UInt64?
-        for line in text.split(separator: "\n") {
-            let fields = line.split(separator: " ").compactMap { UInt64($0) }
-            // What follows a note within 50 ms has none of its own.
-            if fields.count == 2, fields[0] + 50_000_000 >= nanoseconds {
-                position = fields[1]
-                break
-            }
-        }
+    /// The first start of a line from a position on; the end of the log where that is nil.
+    private static func position(in path: String, at position: UInt64?) -> UInt64 {
         guard let file = FileHandle(forReadingAtPath: path) else { return 0 }
         defer { try? file.close() }
-        guard var position else { return (try? file.seekToEnd()) ?? 0 }
+        guard let position else { return (try? file.seekToEnd()) ?? 0 }
         guard position > 0 else { return 0 }
-        // Not in the middle of a line.
         guard (try? file.seek(toOffset: position - 1)) != nil,
             let bytes = try? file.read(upToCount: 1 << 20),
             let end = bytes.firstIndex(of: UInt8(ascii: "\n"))
         else { return position }
-        position += UInt64(end)
-        return position
+        return position + UInt64(end)
     }
 
     /// Lines that were finished since the last look; nil where there are no more yet.
@@ -78,6 +60,8 @@ final class LogReader {
                     separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false
                 ).map { Array($0) }
                 partial = parts.popLast() ?? []
+                // The notes may be there a moment after the log.
+                if isOpened, times == nil { times = LogTimes(of: path) }
                 times?.readOn()
                 return parts.map(line)
             }
@@ -152,6 +136,15 @@ private struct LogTimes {
             }
             if fields.count == 2 { notes.append((fields[0], fields[1])) }
         }
+    }
+
+    /// The first time that was noted.
+    var first: UInt64? { notes.first?.time }
+
+    /// From where on the log was written at a time or later, to 50 ms; nil where nothing was.
+    func position(at time: UInt64) -> UInt64? {
+        // What follows a note within 50 ms has none of its own.
+        notes.first { $0.time + 50_000_000 >= time }?.position
     }
 
     /// When what is at a position was written: as the latest note in front of it says.
