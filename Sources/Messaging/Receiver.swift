@@ -8,9 +8,7 @@ public import Wire
 /// keeps a mark. In order: deliver. At or below the mark: a repeat, dropped. Ahead: held, for a
 /// bounded time and number, until the gap fills, or a notice says that it never will, or the time
 /// is up; what comes for a gap that was given up is late, and not delivered. Nothing is silent:
-/// every decision is an outcome.
-///
-/// A pure value: time is an argument.
+/// every decision is an outcome. A pure value: time is an argument.
 public struct Receiver: Sendable {
     /// What is bounded, and by how much.
     public struct Limits: Hashable, Sendable {
