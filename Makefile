@@ -19,7 +19,7 @@ build: deps ## Build the release programs into .build/release/
 
 # One test at a time: they spawn real meshes, and two cores are soon full.
 test: deps ## Build and run every test
-	swift build --build-tests --disable-index-store
+	swift build --build-tests
 	./.ci/run-tests
 
 check: deps ## What must hold before a commit: format, build without warnings, tests
