@@ -26,10 +26,12 @@ check: deps ## What must hold before a commit: format, build without warnings, t
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests agents
 	$(MAKE) test
 
-fuzz: deps ## Try 100,000 bad inputs on every socket and header (SYNMESH_BAD_INPUTS, ..._SEED)
+fuzz: deps ## Try 100,000 bad inputs on every socket, header and history (SYNMESH_BAD_INPUTS, ..._SEED)
 	swift build --build-tests
 	SYNMESH_BAD_INPUTS=$${SYNMESH_BAD_INPUTS:-100000} \
 		swift test --skip-build --no-parallel --filter BadInputTests
+	SYNMESH_MUTATIONS=100000 SYNMESH_KILLS=1000 SYNMESH_DOCUMENTS=100000 \
+		swift test --skip-build --no-parallel --filter 'DamageTests|MutationTests|CrashTests|CanonicalTests'
 
 # Some 10 minutes, 10 GB of disk and 5 GB of memory each; what a run wrote is removed when it passed.
 soak: build ## Ten million envelopes over each transport, and the control that must fail

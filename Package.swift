@@ -33,6 +33,7 @@ func tests(
 let collections: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let histogram: Target.Dependency = .product(
     name: "Histogram", package: "hdrhistogram-swift")
+let database: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let argumentParser: Target.Dependency = .product(
     name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -51,6 +52,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
         // C seams
@@ -92,14 +94,23 @@ let package = Package(
         module("Operating", ["CLinux", "JSON", "Threads"]),
 
         // Judgement
-        module("Analysis", ["Wire", "JSON", "Recording"]),
+        module("Analysis", ["Wire", "JSON", "Recording", collections]),
+
+        // What people do with recordings
+        module("Histories", ["Analysis", "JSON", "Recording", "Wire", histogram]),
+
+        module(
+            "Exporting",
+            ["Analysis", "CXXHash", "Histories", "JSON", "Recording", "Wire", database]
+        ),
 
         // Decision
         module(
             "Scenarios",
             [
-                "Analysis", "Control", "JSON", "NATS", "Operating", "Recording", "Reporting",
-                "Routing", "SharedMemory", "Supervision", "Threads", "Topologies", "Wire", "YAML",
+                "Analysis", "Control", "Histories", "JSON", "NATS", "Operating", "Recording",
+                "Reporting", "Routing", "SharedMemory", "Supervision", "Threads", "Topologies",
+                "Wire", "YAML",
             ]),
 
         module(
@@ -117,21 +128,25 @@ let package = Package(
         // What others can do: plain C on the plain libraries, to measure against.
         .executableTarget(
             name: "synmesh-reference", path: "Benchmarks/reference",
-            linkerSettings: [.linkedLibrary("zmq"), .linkedLibrary("nats")]),
+            linkerSettings: [
+                .linkedLibrary("zmq"), .linkedLibrary("nats"), .linkedLibrary("sqlite3"),
+            ]),
         module(
             "Benchmarking",
             [
-                "JSON", "NATS", "Scenarios", "Supervision", "Threads", "Topologies", "ZeroMQ",
-                histogram,
+                "Histories", "JSON", "NATS", "Recording", "Scenarios", "Supervision", "Threads",
+                "Topologies", "Wire", "ZeroMQ", histogram,
             ]),
 
         // Faces
-        module("Reporting", ["Analysis", "JSON", "Wire"]),
+        module("Reporting", ["Analysis", "Histories", "JSON", "Wire"]),
         program(
             "synmesh",
             [
-                "Analysis", "Benchmarking", "Conformance", "JSON", "Operating", "Recording",
-                "Reporting", "Scenarios", "Supervision", "Threads", "Topologies", "Wire", "YAML",
+                "Analysis", "Benchmarking", "Conformance", "Exporting", "Histories", "JSON",
+                "Operating",
+                "Recording", "Reporting", "Scenarios", "Supervision", "Threads", "Topologies",
+                "Wire", "YAML",
                 argumentParser,
             ]),
 
@@ -166,7 +181,7 @@ let package = Package(
         tests("NATS"),
         tests("Chunking", ["NATS", "Wire"]),
         tests("YAML"),
-        tests("JSON"),
+        tests("JSON", exclude: ["canonical.py"]),
         tests("Wire", ["JSON"]),
         tests("Topologies", ["JSON", "Wire", "YAML"]),
         tests("Recording", ["Wire", "JSON"], exclude: ["read_mcap.py"]),
@@ -194,6 +209,10 @@ let package = Package(
         tests("Supervision", ["CLinux", "synmesh-guard", "supervision-subject"]),
         tests("Operating", ["JSON"]),
         tests("Analysis", ["Wire", "JSON", "Recording"]),
+        tests(
+            "Exporting", ["Analysis", "Histories", "JSON", "Recording", "Wire"],
+            exclude: ["read_export.py"]),
+        tests("Histories", ["Analysis", "Wire", "JSON", "Recording"]),
         tests("Scenarios", ["Analysis", "JSON", "Topologies", "YAML"]),
         tests(
             "Reporting", ["Analysis", "JSON", "Wire", "Recording"], exclude: ["Snapshots"]),
@@ -205,7 +224,8 @@ let package = Package(
             ]),
         tests("PointClouds", ["JSON"], exclude: ["plyfile_report.py"]),
         tests("Game24", ["JSON"]),
-        tests("Benchmarking", ["JSON"], exclude: ["statistics_by_scipy.py"]),
+        tests(
+            "Benchmarking", ["Analysis", "Histories", "JSON"], exclude: ["statistics_by_scipy.py"]),
         tests("Reconstruction", ["JSON", "PointClouds"]),
         // What must not end any of it.
         .testTarget(

@@ -13,7 +13,8 @@ static const struct {
     {"fanout", fanout},             {"nats-throughput", nats_throughput},
     {"nats-latency", nats_latency}, {"nats-chunks", nats_chunks},
     {"memory", memory},             {"frames", frames},
-    {"append", append},
+    {"append", append},             {"sqlite", sqlite},
+    {"read", read_file},
 };
 
 int main(int count, char **words) {

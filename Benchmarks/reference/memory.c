@@ -1,4 +1,4 @@
-// What memory can do: copies, descriptors between processes, binary frames, buffered appends.
+// What memory can do: copies, descriptors between processes, binary frames.
 #define _GNU_SOURCE
 #include "reference.h"
 
@@ -162,26 +162,5 @@ int frames(int count, char **words) {
   print_series("frame_us", times, runs, true);
   zmq_close(socket);
   zmq_ctx_term(context);
-  return 0;
-}
-
-// Records of `--size` bytes a second through a buffered write of 64 KiB: `--path`, `--count`.
-int append(int count, char **words) {
-  const char *path = text_option(count, words, "--path", NULL);
-  if (!path) fail("--path", "missing");
-  uint64_t records = number_option(count, words, "--count", 1000000);
-  size_t size = number_option(count, words, "--size", 300);
-  FILE *file = fopen(path, "wbx");
-  if (!file) fail("open", strerror(errno));
-  setvbuf(file, NULL, _IOFBF, 65536);
-  uint8_t *record = calloc(1, size);
-  uint64_t began = now();
-  for (uint64_t index = 0; index < records; index += 1) {
-    memcpy(record, &index, sizeof index < size ? sizeof index : size);
-    if (fwrite(record, size, 1, file) != 1) fail("append", strerror(errno));
-  }
-  fclose(file);
-  printf("{\"per_second\":%.1f}\n", (double)records / ((double)(now() - began) / 1e9));
-  unlink(path);
   return 0;
 }

@@ -64,5 +64,7 @@ int nats_chunks(int count, char **words);
 int memory(int count, char **words);
 int frames(int count, char **words);
 int append(int count, char **words);
+int sqlite(int count, char **words);
+int read_file(int count, char **words);
 
 #endif

@@ -62,6 +62,16 @@ public struct ComparedRecord: Sendable, Hashable {
     /// The content or its digest.
     public var content: Content
 
+    /// A record that was met in a stream.
+    init(_ kind: RecordKind, sequence: UInt64, observed: UInt64, content: Content) {
+        identity = Identity(flow: kind.flow, incarnation: kind.incarnation, sequence: sequence)
+        receiver = ""
+        type = kind.type
+        self.observed = observed
+        contentEncoding = kind.contentEncoding
+        self.content = content
+    }
+
     /// Takes what is compared from a record.
     public init(_ record: HistoryRecord, receiver: String) {
         self.identity = record.identity
@@ -202,7 +212,7 @@ public struct ComparisonCounts: Sendable, Hashable {
 /// Two envelopes that differ, or one whose partner is not there.
 public struct ComparisonDifference: Sendable, Hashable {
     /// The class.
-    public let deviation: Deviation
+    public internal(set) var deviation: Deviation
     /// The envelope, as the left side names it if it has it.
     public let identity: Identity
     /// Who received it.
@@ -214,7 +224,35 @@ public struct ComparisonDifference: Sendable, Hashable {
     /// What stands there on the right, cut to a line.
     public let right: String?
     /// In one sentence.
-    public let reason: String
+    public internal(set) var reason: String
+    /// Every place that differs and that no rule lets pass, lists counted as one place.
+    var places: Set<String> = []
+    /// The first envelope that differs of those from which this one follows, if it follows from one.
+    public internal(set) var ancestor: Identity?
+}
+
+/// Where two sides first say something else, with what came before and after it in its flow.
+public struct FirstDivergence: Sendable, Hashable {
+    /// The envelope, as the left side names it if it has it.
+    public let identity: Identity
+    /// Who received it.
+    public let receiver: String
+    /// What came on the left side, in the order of arrival.
+    public let left: [ContextLine]
+    /// What came on the right side.
+    public let right: [ContextLine]
+}
+
+/// An envelope beside the first that differs.
+public struct ContextLine: Sendable, Hashable {
+    /// The envelope, as its side names it.
+    public let identity: Identity
+    /// Message type.
+    public let type: String
+    /// Its content, cut to a line.
+    public let content: String
+    /// Whether it is the one that differs.
+    public let isDivergent: Bool
 }
 
 /// What a comparison found.
@@ -225,11 +263,34 @@ public struct ComparisonReport: Sendable, Hashable {
     public var differences: [ComparisonDifference] = []
     /// Differences beyond those.
     public var differencesOmitted = 0
+    /// The first one, where both sides were read as streams.
+    public internal(set) var first: FirstDivergence?
+    /// Places that differ as often between runs that should be the same.
+    public internal(set) var noisePlaces: [Noise] = []
+    /// Whether there were more causes than are looked at, so that not every cascade is folded.
+    public internal(set) var causesOmitted = false
+    /// How often both sides were read to pair them; 1 where they are held.
+    public internal(set) var passes = 1
+    /// How many envelopes differ in exactly these places.
+    var placeSets: [Set<String>: Int] = [:]
     /// In how many envelopes a place differed, lists counted as one place: what an A/A run calls noise.
     public var paths: [String: Int] = [:]
 
     /// Nothing found yet.
     public init(counts: ComparisonCounts) { self.counts = counts }
+
+    /// Adds what was found in another mesh of the same runs.
+    public mutating func add(_ other: ComparisonReport) {
+        counts.add(other.counts)
+        differences += other.differences
+        differencesOmitted += other.differencesOmitted
+        paths.merge(other.paths, uniquingKeysWith: +)
+        placeSets.merge(other.placeSets, uniquingKeysWith: +)
+        first = first ?? other.first
+        noisePlaces = noisePlaces.isEmpty ? other.noisePlaces : noisePlaces
+        causesOmitted = causesOmitted || other.causesOmitted
+        passes = max(passes, other.passes)
+    }
 
     /// The differences as findings of a verdict.
     public var findings: [Finding] {

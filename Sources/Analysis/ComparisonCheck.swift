@@ -2,16 +2,6 @@ internal import Wire
 
 /// One run of the comparison: pairs the two sides flow by flow and fills the report.
 struct ComparisonCheck {
-    /// One flow of one (aligned) incarnation at one receiver: the unit in which order counts.
-    private struct GroupKey: Hashable, Comparable {
-        let stream: StreamKey
-        let receiver: String
-
-        static func < (left: GroupKey, right: GroupKey) -> Bool {
-            (left.stream, left.receiver) < (right.stream, right.receiver)
-        }
-    }
-
     private struct Entry {
         /// Aligned with the other side's.
         let sequence: UInt64
@@ -38,6 +28,14 @@ struct ComparisonCheck {
     private let rightTimes: [UInt64]
     private var report: ComparisonReport
     private var kept: [Deviation: Int] = [:]
+    /// What receivers of each side had given up, named as both sides do.
+    private var leftLate: Set<LateKey> = []
+    private var rightLate: Set<LateKey> = []
+
+    private struct LateKey: Hashable {
+        let group: GroupKey
+        let sequence: UInt64
+    }
 
     init(left: ComparisonSide, right: ComparisonSide, options: ComparisonOptions) {
         self.left = left
@@ -51,23 +49,38 @@ struct ComparisonCheck {
 
     mutating func run() -> ComparisonReport {
         var groups: [GroupKey: Group] = [:]
-        let leftAligner = Aligner(left, options.alignment)
+        let leftAligner = Aligner(left.sequences, options.alignment)
         for (position, record) in left.records.enumerated() {
             let (stream, sequence) = leftAligner.align(record.identity)
             groups[GroupKey(stream: stream, receiver: record.receiver), default: Group()]
                 .left.append(Entry(sequence: sequence, position: position))
         }
-        let rightAligner = Aligner(right, options.alignment)
+        let rightAligner = Aligner(right.sequences, options.alignment)
         for (position, record) in right.records.enumerated() {
             let (stream, sequence) = rightAligner.align(record.identity)
             groups[GroupKey(stream: stream, receiver: record.receiver), default: Group()]
                 .right.append(Entry(sequence: sequence, position: position))
         }
-        for (_, group) in groups.sorted(by: { $0.key < $1.key }) { compare(group) }
+        leftLate = Self.late(left, leftAligner)
+        rightLate = Self.late(right, rightAligner)
+        for (key, group) in groups.sorted(by: { $0.key < $1.key }) { compare(group, key) }
         return report
     }
 
-    private mutating func compare(_ group: Group) {
+    private static func late(_ side: ComparisonSide, _ aligner: Aligner) -> Set<LateKey> {
+        var keys: Set<LateKey> = []
+        for (identity, receivers) in side.late {
+            let (stream, sequence) = aligner.align(identity)
+            for receiver in receivers {
+                keys.insert(
+                    LateKey(
+                        group: GroupKey(stream: stream, receiver: receiver), sequence: sequence))
+            }
+        }
+        return keys
+    }
+
+    private mutating func compare(_ group: Group, _ key: GroupKey) {
         let leftCopies = Self.copies(group.left) { left.records[$0].observed }
         let rightCopies = Self.copies(group.right) { right.records[$0].observed }
         let displaced = Self.displaced(leftCopies, rightCopies)
@@ -79,13 +92,15 @@ struct ComparisonCheck {
         while i < one.count || j < other.count {
             if j == other.count || i < one.count && one[i].sequence < other[j].sequence {
                 alone(
-                    left.records[one[i].positions[0]], .missing, absentFrom: right,
-                    isTail: one[i].sequence > lastRight)
+                    left.records[one[i].positions[0]], .missing,
+                    isLate: rightLate.contains(LateKey(group: key, sequence: one[i].sequence)),
+                    isTail: one[i].sequence > lastRight && !right.isDrained)
                 i += 1
             } else if i == one.count || other[j].sequence < one[i].sequence {
                 alone(
-                    right.records[other[j].positions[0]], .extra, absentFrom: left,
-                    isTail: other[j].sequence > lastLeft)
+                    right.records[other[j].positions[0]], .extra,
+                    isLate: leftLate.contains(LateKey(group: key, sequence: other[j].sequence)),
+                    isTail: other[j].sequence > lastLeft && !left.isDrained)
                 j += 1
             } else {
                 pair(one[i], other[j], isDisplaced: displaced.contains(one[i].sequence))
@@ -131,13 +146,12 @@ struct ComparisonCheck {
     // MARK: Classes
 
     private mutating func alone(
-        _ record: ComparedRecord, _ deviation: Deviation, absentFrom side: ComparisonSide,
-        isTail: Bool
+        _ record: ComparedRecord, _ deviation: Deviation, isLate: Bool, isTail: Bool
     ) {
         let name = deviation == .missing ? "right" : "left"
-        if side.late[record.identity]?.contains(record.receiver) == true {
+        if isLate {
             add(.late, record, reason: "Came too late to be delivered on the \(name) side.")
-        } else if isTail, !side.isDrained {
+        } else if isTail {
             add(.undecidable, record, reason: "The \(name) side was still draining.")
         } else {
             add(deviation, record, reason: "Not delivered on the \(name) side.")
@@ -229,50 +243,5 @@ struct ComparisonCheck {
                 deviation: deviation, identity: record.identity, receiver: record.receiver,
                 path: content?.path, left: content?.left, right: content?.right,
                 reason: reason ?? content?.reason ?? ""))
-    }
-}
-
-/// Gives the identities of two runs names that they share.
-private struct Aligner {
-    private let alignment: Alignment
-    private var ranks: [String: [UInt32: UInt32]] = [:]
-    private var offsets: [Flow: [UInt32: UInt64]] = [:]
-
-    init(_ side: ComparisonSide, _ alignment: Alignment) {
-        self.alignment = alignment
-        switch alignment {
-        case .exact: break
-        case .incarnations:
-            var incarnations: [String: Set<UInt32>] = [:]
-            for (flow, sequences) in side.sequences {
-                incarnations[flow.source, default: []].formUnion(sequences.keys)
-            }
-            ranks = incarnations.mapValues { known in
-                Dictionary(
-                    uniqueKeysWithValues: known.sorted().enumerated().map { ($1, UInt32($0) + 1) })
-            }
-        case .continued:
-            offsets = side.sequences.mapValues { sequences in
-                var offsets: [UInt32: UInt64] = [:]
-                var offset: UInt64 = 0
-                for (incarnation, highest) in sequences.sorted(by: { $0.key < $1.key }) {
-                    offsets[incarnation] = offset
-                    offset += highest
-                }
-                return offsets
-            }
-        }
-    }
-
-    func align(_ identity: Identity) -> (StreamKey, UInt64) {
-        switch alignment {
-        case .exact: return (identity.stream, identity.sequence)
-        case .incarnations:
-            let rank = ranks[identity.flow.source]?[identity.incarnation] ?? identity.incarnation
-            return (StreamKey(flow: identity.flow, incarnation: rank), identity.sequence)
-        case .continued:
-            let offset = offsets[identity.flow]?[identity.incarnation] ?? 0
-            return (StreamKey(flow: identity.flow, incarnation: 1), identity.sequence &+ offset)
-        }
     }
 }

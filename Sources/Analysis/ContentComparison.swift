@@ -14,6 +14,19 @@ struct ContentComparison {
     var isUndecidable = false
     /// Every place that differs, lists counted as one place.
     var places: Set<String> = []
+    /// Of these, those where no rule lets the difference pass.
+    var gravePlaces: Set<String> = []
+
+    /// The class of a pair of which nothing else is wrong; nil for a match.
+    var deviation: Deviation? {
+        if isUndecidable { return .undecidable }
+        return switch weight {
+        case nil: nil
+        case .different: .payload
+        case .tolerated: .tolerated
+        case .ignored: .ignored
+        }
+    }
 
     private static let same = ContentComparison(weight: nil)
 
@@ -43,7 +56,8 @@ struct ContentComparison {
         return ContentComparison(
             weight: .different, path: difference.path,
             left: describe(left.content), right: describe(right.content),
-            reason: "The contents differ: \(difference.reason).", places: [difference.kind])
+            reason: "The contents differ: \(difference.reason).", places: [difference.kind],
+            gravePlaces: [difference.kind])
     }
 
     /// What lies in two memories is the same where size, points and digest are.
@@ -104,7 +118,10 @@ struct ContentComparison {
         return ContentComparison(
             weight: weight, path: first?.path.description, left: left, right: right,
             reason: "The contents \(verb): \(left) and \(right).",
-            places: Set(diff.differences.map(\.path.generalised)))
+            places: Set(diff.differences.map(\.path.generalised)),
+            gravePlaces: Set(
+                diff.differences.lazy.filter { $0.weight == .different }
+                    .map(\.path.generalised)))
     }
 
     /// Length and digest: a blob is never printed.

@@ -1,4 +1,4 @@
-internal import JSON
+public import JSON
 
 /// A place in a JSON value: `$.points[3].x`, members that are no plain word in quotes.
 public struct Path: Sendable, Hashable, CustomStringConvertible {
@@ -128,6 +128,17 @@ public struct PathPattern: Sendable, Hashable, CustomStringConvertible {
         components.count == path.components.count && covers(path)
     }
 
+    /// Whether the pattern speaks of a place that stands for several, its indexes written `[*]`.
+    func speaks(of places: PathPattern) -> Bool {
+        guard components.count <= places.components.count else { return false }
+        return zip(components, places.components).allSatisfy { pattern, component in
+            switch (pattern, component) {
+            case (.anyMember, .member), (.anyIndex, .anyIndex), (.index, .anyIndex): true
+            default: pattern == component
+            }
+        }
+    }
+
     /// Whether the pattern names this place or one above it.
     public func covers(_ path: Path) -> Bool {
         guard components.count <= path.components.count else { return false }
@@ -138,6 +149,59 @@ public struct PathPattern: Sendable, Hashable, CustomStringConvertible {
             case (.index(let one), .index(let other)): one == other
             default: false
             }
+        }
+    }
+
+    /// What stands at the places that the pattern names.
+    public func values(in value: Value) -> [Value] {
+        components.reduce([value]) { values, component in
+            values.flatMap { value -> [Value] in
+                switch (component, value) {
+                case (.member(let name), .object(let members)): members[name].map { [$0] } ?? []
+                case (.anyMember, .object(let members)):
+                    members.sorted { $0.key < $1.key }.map(\.value)
+                case (.index(let index), .array(let elements)):
+                    index < elements.count ? [elements[index]] : []
+                case (.anyIndex, .array(let elements)): elements
+                default: []
+                }
+            }
+        }
+    }
+
+    /// The value with something else at the places that the pattern names.
+    ///
+    /// - Parameters:
+    ///   - value: The value.
+    ///   - replace: What is to stand there; nil takes it out.
+    /// - Returns: The new value; nil where the whole was taken out.
+    public func replacing(
+        in value: Value, with replace: (Value) -> Value?
+    ) -> Value? {
+        Self.replacing(components[...], in: value, with: replace)
+    }
+
+    private static func replacing(
+        _ components: ArraySlice<Component>, in value: Value, with replace: (Value) -> Value?
+    ) -> Value? {
+        guard let first = components.first else { return replace(value) }
+        let rest = components.dropFirst()
+        switch (first, value) {
+        case (.member(let name), .object(var members)):
+            guard let member = members[name] else { return value }
+            members[name] = replacing(rest, in: member, with: replace)
+            return .object(members)
+        case (.anyMember, .object(let members)):
+            return .object(
+                members.compactMapValues { replacing(rest, in: $0, with: replace) })
+        case (.index(let index), .array(var elements)):
+            guard index < elements.count else { return value }
+            let element = replacing(rest, in: elements[index], with: replace)
+            elements.replaceSubrange(index...index, with: element.map { [$0] } ?? [])
+            return .array(elements)
+        case (.anyIndex, .array(let elements)):
+            return .array(elements.compactMap { replacing(rest, in: $0, with: replace) })
+        default: return value
         }
     }
 }

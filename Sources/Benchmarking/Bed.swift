@@ -225,7 +225,7 @@ struct Bed: Sendable {
         return (kilobytes ?? .nan) / 1_024
     }
 
-    private static func program(_ name: String) throws -> String {
+    static func program(_ name: String) throws -> String {
         let path = Machine.programsFolder + "/" + name
         guard FileManager.default.isExecutableFile(atPath: path) else {
             throw Bench.Failure(

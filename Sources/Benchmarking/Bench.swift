@@ -55,9 +55,10 @@ public struct Bench: Sendable {
     /// What there is to measure, in the order in which it is.
     static let suites: [any Suite] = [
         SeedSuite(), BranchProxySuite(), TopicProxySuite(), AgentsSuite(), BatchingSuite(),
-        DeliverySuite(),
-        ZeroCopySuite(), ReconnectSuite(), PoolSuite(), IdleAgentSuite(), NATSSuite(),
-        CloudSuite(), SharedMemorySuite(), RecordingSuite(), SeedPythonSuite(), MemoryFlatSuite(),
+        DeliverySuite(), ZeroCopySuite(), ReconnectSuite(), PoolSuite(), IdleAgentSuite(),
+        NATSSuite(),
+        CloudSuite(), SharedMemorySuite(), RecordingSuite(), HistoriesSuite(),
+        SeedPythonSuite(), MemoryFlatSuite(),
     ]
 
     /// How long all suites together may take where it is to be quick: what starts late is shorter, but

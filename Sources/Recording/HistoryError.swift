@@ -30,6 +30,12 @@ public struct HistoryError: Error, Hashable, Sendable {
         case damaged([String])
         /// What was read back is not what was written.
         case readBackDiffers
+        /// The file is shorter than it was.
+        case shortened
+        /// More files would be written at once than is allowed.
+        case tooManyFiles(Int)
+        /// There are no histories.
+        case noHistories
     }
 
     /// What was being attempted.
@@ -84,6 +90,9 @@ extension HistoryError: CustomStringConvertible {
         case .notMCAP: "Is it a history? Their names end in .mcap."
         case .inUse: "Seal it after the process that writes it has ended."
         case .damaged: "Read it as it is: what stands before the damage is intact."
+        case .tooManyFiles: "Split by something that makes fewer of them."
+        case .noHistories: "Name a file, a directory of them, or a run's, as logs/NAME/latest."
+        case .shortened: "Histories are only ever appended to: what has cut it?"
         case .readBackDiffers: "The original was left as it is; check the disk."
         }
     }
@@ -99,6 +108,9 @@ extension HistoryError.Reason: CustomStringConvertible {
         case .notMCAP: "not an MCAP file"
         case .inUse: "another process still writes it"
         case .damaged(let notes): "it is damaged: " + notes.joined(separator: "; ")
+        case .tooManyFiles(let most): "it would be more than \(most) files"
+        case .noHistories: "no histories there"
+        case .shortened: "it is shorter than it was"
         case .readBackDiffers: "what was read back is not what was written"
         }
     }

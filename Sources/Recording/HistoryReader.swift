@@ -1,6 +1,3 @@
-internal import JSON
-internal import Wire
-
 /// Reads histories: live, closed, sealed, cut or damaged.
 public enum HistoryReader {
     /// Reads the history at `path`.
@@ -51,110 +48,43 @@ public struct HistoryFollower: Sendable {
     }
 }
 
-/// Makes values of the records of a file.
+/// Makes one value of the records of a file.
 private struct HistoryBuilder: Sendable {
-    private enum Kind: Sendable {
-        /// With the number of the records' kind.
-        case envelopes(Channel, Int)
-        case annotations
-        case foreign
-    }
-
     private var history = History(process: "")
-    private var kinds: [UInt16: Kind] = [:]
-    // The channel of the message before: messages of one channel come in runs.
-    private var lastID: UInt16 = 0
-    private var last: Kind?
-    private var foreignCount = 0
-    private var malformedCount = 0
+    private var interpreter = RecordInterpreter()
+    /// The kinds' numbers in the history, by those of the interpreter.
+    private var numbers: [Int] = []
 
-    mutating func take(_ event: RecordWalk.Event) {
-        switch event {
-        case .metadata(let name, let members):
-            if name == HistoryFormat.metadataName, let process = members["process"] {
-                history.process = process
+    mutating func take(_ event: borrowing RecordWalk.Event) {
+        switch interpreter.take(event) {
+        case .record(let record):
+            while numbers.count <= record.kind {
+                numbers.append(history.records.number(of: interpreter.kinds[numbers.count]))
             }
-        case .channel(let record, _):
-            let kind: Kind =
-                if let channel = record.channel {
-                    .envelopes(
-                        channel,
-                        history.records.number(of: RecordKind(channel, agent: record.agent)))
-                } else if record.topic == Channel.annotationsTopic {
-                    .annotations
-                } else {
-                    .foreign
-                }
-            kinds[record.id] = kind
-            last = nil
-        case .message(let message):
-            take(message)
-        case .header, .schema: break
-        }
-    }
-
-    private mutating func take(_ message: MessageRecord) {
-        if message.channel != lastID || last == nil {
-            lastID = message.channel
-            last = kinds[message.channel]
-        }
-        switch last {
-        case nil: return
-        case .envelopes(let channel, let kind):
-            let sequence = UInt64(channel.sequenceHigh) << 32 | UInt64(message.sequence)
-            guard channel.isDigest else {
+            let kind = numbers[record.kind]
+            if let recorded = record.recorded {
                 history.records.append(
-                    kind: kind, sequence: sequence, sent: message.published,
-                    observed: message.logged, bytes: message.data)
-                return
+                    kind: kind, sequence: record.sequence, sent: record.sent,
+                    observed: record.observed, digest: recorded.digest, length: recorded.length)
+            } else {
+                history.records.append(
+                    kind: kind, sequence: record.sequence, sent: record.sent,
+                    observed: record.observed, bytes: record.data)
             }
-            guard case .digest(let digest, let length)? = Content(digest: message.data) else {
-                malformedCount += 1
-                return
-            }
-            history.records.append(
-                kind: kind, sequence: sequence, sent: message.published,
-                observed: message.logged, digest: digest, length: length)
-        case .annotations:
-            if let annotation = Annotation(json: message.data) {
+        case .annotation(let view):
+            if let annotation = view.annotation {
                 history.annotations.append(annotation)
             } else {
-                malformedCount += 1
+                interpreter.noteMalformed()
             }
-        case .foreign:
-            foreignCount += 1
+        case nil: break
         }
     }
 
     func history(notes: [String]) -> History {
         var history = history
-        history.notes = notes
-        if malformedCount > 0 {
-            history.notes.append("messages that could not be understood: \(malformedCount)")
-        }
-        if foreignCount > 0 {
-            history.notes.append("messages of channels that are none of ours: \(foreignCount)")
-        }
+        history.process = interpreter.process
+        history.notes = notes + interpreter.notes
         return history
-    }
-}
-
-extension RecordKind {
-    fileprivate init(_ channel: Channel, agent: String) {
-        self.init(
-            agent: agent, flow: channel.flow, incarnation: channel.incarnation,
-            type: channel.type, transport: channel.transport, direction: channel.direction,
-            lane: channel.lane, hops: channel.hops, contentEncoding: channel.contentEncoding,
-            delivery: channel.delivery)
-    }
-}
-
-extension Content {
-    fileprivate init?(digest json: UnsafeRawBufferPointer) {
-        guard let value = try? Value(parsing: json),
-            let digest = value["digest"]?.string.flatMap({ ContentDigest.value(of: $0) }),
-            let length = value["length"]?.integer.flatMap({ Int(exactly: $0) }), length >= 0
-        else { return nil }
-        self = .digest(digest, length: length)
     }
 }

@@ -44,6 +44,16 @@ struct OpenFile: ~Copyable {
         return count
     }
 
+    /// A copy of what stands at a place.
+    func bytes(at offset: Int, count: Int) throws(HistoryError) -> [UInt8] {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)
+        defer { buffer.deallocate() }
+        guard try read(into: buffer, at: offset) == count else {
+            throw HistoryError(.read, path, .shortened)
+        }
+        return Array(buffer)
+    }
+
     /// Writes all of it, at `offset`.
     func write(
         _ bytes: [UInt8], at offset: Int, attempt: HistoryError.Attempt

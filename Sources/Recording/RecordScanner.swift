@@ -16,6 +16,8 @@ struct RecordScanner: ~Copyable {
     enum Step {
         /// A record, whole, with its opcode and length; the bytes are valid until the next step.
         case record(MCAP.Opcode, UnsafeRawBufferPointer, offset: Int)
+        /// The file ends inside a chunk, of which this is there, header and all.
+        case cutChunk(UnsafeRawBufferPointer, offset: Int, String)
         /// The file goes on, or should, but not as MCAP.
         case damage(String)
         /// The file is over as it should be.
@@ -24,6 +26,13 @@ struct RecordScanner: ~Copyable {
 
     /// Where the next record starts.
     private(set) var offset = 0
+
+    /// Whether the file has space that is reserved and not used: it is written, or was when its writer
+    /// was killed.
+    private(set) var hasReserve = false
+
+    /// Of a chunk that is cut no more than this is read.
+    private static let cutChunkMax = 64 << 20
 
     private let open: OpenFile
     private var buffer: UnsafeMutableRawBufferPointer
@@ -53,8 +62,14 @@ struct RecordScanner: ~Copyable {
         var retries = 3
         while true {
             let step = try read()
-            guard case .damage = step, retries > 0, try changedSinceRead() else {
-                if case .record = step { return step }
+            switch step {
+            case .record: return step
+            case .end:
+                isOver = true
+                return step
+            case .damage, .cutChunk: break
+            }
+            guard retries > 0, try changedSinceRead() else {
                 isOver = true
                 return step
             }
@@ -74,8 +89,14 @@ struct RecordScanner: ~Copyable {
             guard opcode.rawValue != 0 else { return .damage("no record at byte \(offset)") }
             guard let length = Int(exactly: length), try isThere(length) else {
                 let left = knownSize - offset - MCAP.recordHeaderLength
-                return .damage(
-                    "the record at byte \(offset) needs \(length) bytes, \(max(left, 0)) are left")
+                let reason =
+                    "the record at byte \(offset) needs \(length) bytes, \(max(left, 0)) are left"
+                if opcode == .chunk, (0...Self.cutChunkMax).contains(left),
+                    let rest = try bytes(MCAP.recordHeaderLength + left)
+                {
+                    return .cutChunk(rest, offset: offset, reason)
+                }
+                return .damage(reason)
             }
             let whole = MCAP.recordHeaderLength + length
             switch opcode {
@@ -98,6 +119,7 @@ struct RecordScanner: ~Copyable {
     /// Steps over the unused space; the trailer must follow.
     private mutating func skipUnused(_ length: Int) throws(HistoryError) -> Step {
         let start = offset
+        hasReserve = true
         let head = try bytes(8).map { $0.loadUnaligned(as: UInt64.self) }
         offset += length
         if let record = try bytes(MCAP.recordHeaderLength + 4),
@@ -145,6 +167,17 @@ struct RecordScanner: ~Copyable {
         if length <= knownSize - offset - MCAP.recordHeaderLength { return true }
         knownSize = try size()
         return length <= knownSize - offset - MCAP.recordHeaderLength
+    }
+
+    /// Where in the file bytes stand that belong to the last step's record.
+    func offset(of bytes: UnsafeRawBufferPointer) -> Int {
+        guard let address = bytes.baseAddress, let start = buffer.baseAddress else { return 0 }
+        return bufferOffset + (address - UnsafeRawPointer(start))
+    }
+
+    /// A copy of what stands elsewhere in the file.
+    func bytes(at offset: Int, count: Int) throws(HistoryError) -> [UInt8] {
+        try open.bytes(at: offset, count: count)
     }
 
     /// Which file it is.

@@ -1,7 +1,8 @@
 /// A message's fields; its bytes are valid while the event is taken.
 struct MessageRecord {
     let whole: UnsafeRawBufferPointer
-    let channel: UInt16
+    /// What it is in the file, or is to be in another one.
+    var channel: UInt16
     let sequence: UInt32
     let logged: UInt64
     let published: UInt64
@@ -36,8 +37,11 @@ struct RecordWalk: Sendable {
     private(set) var notes: [String] = []
     /// Messages met.
     private(set) var messageCount: UInt64 = 0
+    /// Whether the file ends with a summary that counts its messages.
+    var isSealed: Bool { declaredCount != nil }
 
     private var isInSummary = false
+    private var isOver = false
     private var declaredCount: UInt64?
     private var summary = Checksum()
     private var isKnown = [Bool](repeating: false, count: MCAP.channelsMax + 1)
@@ -68,19 +72,52 @@ struct RecordWalk: Sendable {
         path: String, _ take: (borrowing Event) throws(HistoryError) -> Void
     ) throws(HistoryError) -> Bool {
         var scanner = try RecordScanner(path: path, from: dataOffset)
+        guard try begin(scanner) else { return false }
+        var chunk = OpenChunk()
+        while let event = try next(&scanner, &chunk) { try take(event) }
+        return true
+    }
+
+    /// Prepares for walking over a file.
+    ///
+    /// - Returns: False where it is not the file of the last time, or shorter.
+    mutating func begin(_ scanner: borrowing RecordScanner) throws(HistoryError) -> Bool {
         let found = try scanner.file()
         guard file == nil || file == found, try scanner.reachesStart() else { return false }
         file = found
         isInSummary = false
+        isOver = false
         declaredCount = nil
         summary = Checksum()
         notes = []
-        walk: while true {
+        return true
+    }
+
+    /// What the walk meets next, or nil at the end, when `notes` are complete.
+    ///
+    /// - Parameters:
+    ///   - scanner: Always the same one; what an event points to is valid until the next step.
+    ///   - chunk: What is left of the chunk that is being read.
+    /// - Returns: Nil at the end.
+    /// - Throws: `HistoryError` when the file cannot be read, or is not an MCAP file.
+    mutating func next(
+        _ scanner: inout RecordScanner, _ chunk: inout OpenChunk
+    ) throws(HistoryError) -> Event? {
+        while !isOver || !chunk.rest.isEmpty {
+            if !chunk.rest.isEmpty {
+                if let event = nextInner(&chunk) { return event }
+                if chunk.rest.isEmpty, chunk.isCut { conclude() }
+                continue
+            }
             switch try scanner.next() {
-            case .end: break walk
+            case .end: conclude()
             case .damage(let reason):
                 notes.append(reason)
-                break walk
+                conclude()
+            case .cutChunk(let whole, let offset, let reason):
+                notes.append(reason)
+                let body = UnsafeRawBufferPointer(rebasing: whole[MCAP.recordHeaderLength...])
+                if !openCut(body, offset: offset, &chunk) { conclude() }
             case .record(let opcode, let whole, let offset):
                 let body = UnsafeRawBufferPointer(rebasing: whole[MCAP.recordHeaderLength...])
                 if opcode == .footer {
@@ -88,109 +125,160 @@ struct RecordWalk: Sendable {
                     if try !scanner.takeFinalMagic() {
                         notes.append("the file does not end with the MCAP magic")
                     }
-                    break walk
-                }
-                if isInSummary {
+                    conclude()
+                } else if isInSummary {
                     takeSummary(opcode, whole, body)
-                } else if try !takeData(opcode, whole, body, offset: offset, take) {
-                    notes.append("the record at byte \(offset) is malformed")
-                    break walk
-                } else if !isInSummary {
-                    dataOffset = scanner.offset
+                } else {
+                    let found = data(opcode, whole, body, offset: offset, &chunk)
+                    if case .malformed = found {
+                        notes.append("the record at byte \(offset) is malformed")
+                        conclude()
+                    } else if !isInSummary {
+                        dataOffset = scanner.offset
+                    }
+                    if case .event(let event) = found { return event }
                 }
             }
         }
-        conclude()
-        return true
+        return nil
     }
 
-    /// One record of the data section; false when it makes no sense.
-    private mutating func takeData(
+    /// What a record turned out to be.
+    private enum Found {
+        case event(Event)
+        /// Nothing that anybody asks for.
+        case nothing
+        /// It makes no sense.
+        case malformed
+    }
+
+    /// A chunk's records that were not read yet.
+    struct OpenChunk {
+        fileprivate(set) var rest = UnsafeRawBufferPointer(start: nil, count: 0)
+        fileprivate var offset = 0
+        /// Whether the file ends inside it.
+        fileprivate var isCut = false
+
+        init() {}
+    }
+
+    /// One record of the data section.
+    private mutating func data(
         _ opcode: MCAP.Opcode, _ whole: UnsafeRawBufferPointer, _ body: UnsafeRawBufferPointer,
-        offset: Int, _ take: (borrowing Event) throws(HistoryError) -> Void
-    ) throws(HistoryError) -> Bool {
+        offset: Int, _ chunk: inout OpenChunk
+    ) -> Found {
         switch opcode {
-        case .header: try take(.header(whole))
+        case .message, .channel, .schema: return inner(opcode, whole, body)
+        case .header: return .event(.header(whole))
         case .metadata:
             var reader = FieldReader(body)
-            guard let name = reader.text(), let members = reader.map() else { return false }
-            try take(.metadata(name: name, members: members))
+            guard let name = reader.text(), let members = reader.map() else { return .malformed }
+            return .event(.metadata(name: name, members: members))
         case .chunk:
-            return try takeChunk(body, offset: offset, take)
+            guard open(body, offset: offset, &chunk) else { return .malformed }
         case .dataEnd:
-            guard body.count == 4 else { return false }
+            guard body.count == 4 else { return .malformed }
             isInSummary = true
-        case .schema, .channel, .message:
-            return try takeInner(opcode, whole, body, take)
         case .messageIndex, .attachment: break
         default: unknownCount += 1
         }
-        return true
+        return .nothing
     }
 
     /// A record that may stand in a chunk.
-    private mutating func takeInner(
-        _ opcode: MCAP.Opcode, _ whole: UnsafeRawBufferPointer, _ body: UnsafeRawBufferPointer,
-        _ take: (borrowing Event) throws(HistoryError) -> Void
-    ) throws(HistoryError) -> Bool {
+    private mutating func inner(
+        _ opcode: MCAP.Opcode, _ whole: UnsafeRawBufferPointer, _ body: UnsafeRawBufferPointer
+    ) -> Found {
         switch opcode {
         case .message:
-            guard let message = MessageRecord(whole) else { return false }
+            guard let message = MessageRecord(whole) else { return .malformed }
             if message.channel != lastChannel {
                 guard isKnown[Int(message.channel)] else {
                     orphanCount += 1
-                    return true
+                    return .nothing
                 }
                 lastChannel = message.channel
             }
             messageCount += 1
-            try take(.message(message))
+            return .event(.message(message))
         case .channel:
-            guard let record = ChannelRecord(body) else { return false }
+            guard let record = ChannelRecord(body) else { return .malformed }
             isKnown[Int(record.id)] = true
-            try take(.channel(record, whole))
-        case .schema: try take(.schema(whole))
-        default: unknownCount += 1
+            return .event(.channel(record, whole))
+        case .schema: return .event(.schema(whole))
+        default:
+            unknownCount += 1
+            return .nothing
         }
-        return true
     }
 
-    /// A chunk; one that is damaged inside is noted and passed over, for the next may be whole.
-    private mutating func takeChunk(
-        _ body: UnsafeRawBufferPointer, offset: Int,
-        _ take: (borrowing Event) throws(HistoryError) -> Void
-    ) throws(HistoryError) -> Bool {
+    /// Opens a chunk; one that is damaged inside is noted and passed over, for the next may be whole.
+    private mutating func open(
+        _ body: UnsafeRawBufferPointer, offset: Int, _ chunk: inout OpenChunk
+    ) -> Bool {
         var reader = FieldReader(body)
         guard reader.integer(UInt64.self) != nil, reader.integer(UInt64.self) != nil,
             let size = reader.integer(UInt64.self), let checksum = reader.integer(UInt32.self),
             let compression = reader.text(), let length = reader.integer(UInt64.self),
-            var rest = reader.bytes(length), reader.rest.isEmpty
+            let records = reader.bytes(length), reader.rest.isEmpty
         else { return false }
         guard compression.isEmpty else {
             notes.append("the chunk at byte \(offset) is compressed (\(compression))")
             return true
         }
-        guard size == length, checksum == 0 || checksum == Checksum.of(rest) else {
+        guard size == length, checksum == 0 || checksum == Checksum.of(records) else {
             notes.append("the chunk at byte \(offset) is damaged; its messages are left out")
             return true
         }
-        while !rest.isEmpty {
-            var reader = FieldReader(rest)
-            guard let opcode = reader.integer(UInt8.self),
-                let length = reader.integer(UInt64.self), let body = reader.bytes(length)
-            else {
-                notes.append("the chunk at byte \(offset) ends inside a record")
-                return true
-            }
-            let whole = UnsafeRawBufferPointer(
-                rebasing: rest[..<(MCAP.recordHeaderLength + body.count)])
-            guard try takeInner(MCAP.Opcode(rawValue: opcode), whole, body, take) else {
-                notes.append("a record of the chunk at byte \(offset) is malformed")
-                return true
-            }
-            rest = reader.rest
-        }
+        chunk = OpenChunk()
+        chunk.rest = records
+        chunk.offset = offset
         return true
+    }
+
+    /// Opens a chunk that the file ends in: no checksum can be compared, and what stands before the end
+    /// is as it was written all the same.
+    ///
+    /// - Returns: False where nothing of it can be read.
+    private mutating func openCut(
+        _ body: UnsafeRawBufferPointer, offset: Int, _ chunk: inout OpenChunk
+    ) -> Bool {
+        var reader = FieldReader(body)
+        guard reader.integer(UInt64.self) != nil, reader.integer(UInt64.self) != nil,
+            reader.integer(UInt64.self) != nil, reader.integer(UInt32.self) != nil,
+            reader.text() == "", reader.integer(UInt64.self) != nil, !reader.rest.isEmpty
+        else { return false }
+        chunk.rest = reader.rest
+        chunk.offset = offset
+        chunk.isCut = true
+        return true
+    }
+
+    /// The next record of a chunk; nil where it is nothing to hand out, or damaged.
+    private mutating func nextInner(_ chunk: inout OpenChunk) -> Event? {
+        var reader = FieldReader(chunk.rest)
+        guard let opcode = reader.integer(UInt8.self),
+            let length = reader.integer(UInt64.self), let body = reader.bytes(length)
+        else {
+            // Of one that is cut it has been said already.
+            if !chunk.isCut {
+                notes.append("the chunk at byte \(chunk.offset) ends inside a record")
+            }
+            chunk.rest = UnsafeRawBufferPointer(start: nil, count: 0)
+            return nil
+        }
+        let whole = UnsafeRawBufferPointer(
+            rebasing: chunk.rest[..<(MCAP.recordHeaderLength + body.count)])
+        switch inner(MCAP.Opcode(rawValue: opcode), whole, body) {
+        case .event(let event):
+            chunk.rest = reader.rest
+            return event
+        case .nothing: chunk.rest = reader.rest
+        case .malformed:
+            notes.append("a record of the chunk at byte \(chunk.offset) is malformed")
+            chunk.rest = UnsafeRawBufferPointer(start: nil, count: 0)
+        }
+        return nil
     }
 
     private mutating func takeSummary(
@@ -218,6 +306,7 @@ struct RecordWalk: Sendable {
     }
 
     private mutating func conclude() {
+        isOver = true
         if orphanCount > 0 {
             notes.append("messages of channels that are not defined: \(orphanCount)")
         }

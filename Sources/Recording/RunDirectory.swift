@@ -51,9 +51,16 @@ public struct RunDirectory: Sendable, Hashable {
     ///
     /// - Throws: `HistoryError` when the directory cannot be read.
     public func histories() throws(HistoryError) -> [String] {
-        guard let directory = opendir(historiesPath) else {
+        try Self.histories(in: historiesPath)
+    }
+
+    /// The paths of the histories in a directory, by name; none where there is no such directory.
+    ///
+    /// - Throws: `HistoryError` when the directory cannot be read.
+    public static func histories(in path: String) throws(HistoryError) -> [String] {
+        guard let directory = opendir(path) else {
             if errno == ENOENT { return [] }
-            throw .last(.list, historiesPath)
+            throw .last(.list, path)
         }
         defer { closedir(directory) }
         var names: [String] = []
@@ -63,6 +70,6 @@ public struct RunDirectory: Sendable, Hashable {
             }
             if name.hasSuffix(".mcap") { names.append(name) }
         }
-        return names.sorted().map { "\(historiesPath)/\($0)" }
+        return names.sorted().map { "\(path)/\($0)" }
     }
 }

@@ -40,19 +40,9 @@ struct SealedFile: ~Copyable {
         switch event {
         case .header(let whole): pending.append(contentsOf: whole)
         case .metadata(let name, let members):
-            try endChunk()
-            let start = offset + pending.count
-            pending.appendRecord(.metadata) { body in
-                body.append(prefixed: name)
-                body.append(map: members.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
-            }
-            let end = offset + pending.count
-            metadataIndexes.appendRecord(.metadataIndex) { body in
-                body.append(integer: UInt64(start))
-                body.append(integer: UInt64(end - start))
-                body.append(prefixed: name)
-            }
-            statistics.metadataCount += 1
+            // What speaks of the messages is made anew.
+            guard !name.hasPrefix(HistoryMetadata.derivedPrefix) else { return }
+            try write(HistoryMetadata(name: name, members: members))
         case .schema(let whole):
             let body = UnsafeRawBufferPointer(rebasing: whole[MCAP.recordHeaderLength...])
             var reader = FieldReader(body)
@@ -70,9 +60,27 @@ struct SealedFile: ~Copyable {
         }
     }
 
-    /// Writes the summary and the footer, and has the disk take everything.
-    consuming func finish() throws(HistoryError) {
+    /// Writes metadata, which stand outside of chunks.
+    private mutating func write(_ metadata: HistoryMetadata) throws(HistoryError) {
         try endChunk()
+        let start = offset + pending.count
+        pending.appendRecord(.metadata) { body in
+            body.append(prefixed: metadata.name)
+            body.append(map: metadata.members.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
+        }
+        let end = offset + pending.count
+        metadataIndexes.appendRecord(.metadataIndex) { body in
+            body.append(integer: UInt64(start))
+            body.append(integer: UInt64(end - start))
+            body.append(prefixed: metadata.name)
+        }
+        statistics.metadataCount += 1
+    }
+
+    /// Writes the summary and the footer, and has the disk take everything.
+    consuming func finish(with metadata: [HistoryMetadata] = []) throws(HistoryError) {
+        try endChunk()
+        for metadata in metadata { try write(metadata) }
         pending.appendRecord(.dataEnd) { $0.append(integer: UInt32(0)) }
         try flush()
         let start = offset
@@ -207,7 +215,10 @@ private struct ChunkInMaking {
         first = min(first, message.logged)
         last = max(last, message.logged)
         messageCount += 1
+        let start = bytes.count + MCAP.recordHeaderLength
         bytes.append(contentsOf: message.whole)
+        bytes[start] = UInt8(truncatingIfNeeded: message.channel)
+        bytes[start + 1] = UInt8(truncatingIfNeeded: message.channel >> 8)
     }
 
     func forEachIndex(_ take: (UInt16, [UInt8]) -> Void) {

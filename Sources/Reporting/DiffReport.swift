@@ -39,16 +39,75 @@ public struct DiffReport: Sendable {
         lines.append("  left   \(Text.cut(left, to: width - 9))")
         lines.append("  right  \(Text.cut(right, to: width - 9))")
         lines += [""] + table.lines(ink, width: width)
+        if let first = report.first { lines += [""] + describe(first, ink, width) }
         // What a rule lets pass is counted above; what it does not comes first below.
         let grave = report.differences.filter { ![.tolerated, .ignored].contains($0.deviation) }
         let light = report.differences.filter { [.tolerated, .ignored].contains($0.deviation) }
-        for difference in (grave + light).prefix(Self.differencesMax) {
+        let followers = followers
+        let roots = (grave + light).filter { $0.ancestor == nil || !isListed($0.ancestor) }
+        var shown = 0
+        for difference in roots.prefix(Self.differencesMax) {
             lines += [""] + describe(difference, ink, width)
+            shown += 1
+            if let count = followers[difference.identity], count > 0 {
+                shown += count
+                lines.append(
+                    "  \(Numbers.count(count, "difference")) more \(count == 1 ? "follows" : "follow") from it"
+                )
+            }
         }
-        let more =
-            report.differencesOmitted + max(0, report.differences.count - Self.differencesMax)
+        let more = report.differencesOmitted + max(0, report.differences.count - shown)
         if more > 0 { lines += ["", "… and \(Numbers.grouped(more)) more"] }
+        if report.causesOmitted { lines += ["", "There are more causes than were followed."] }
+        if !report.noisePlaces.isEmpty {
+            lines += ["", "Noise, which differs as often where nothing should:"]
+            lines += report.noisePlaces.prefix(Self.differencesMax).map {
+                "  \(Text.cut($0.path, to: width - 12))  \(Numbers.fixed($0.rate * 100, 2) + " %")"
+            }
+        }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// How many of the kept differences follow from each.
+    private var followers: [Identity: Int] {
+        var counts: [Identity: Int] = [:]
+        for difference in report.differences {
+            if let ancestor = difference.ancestor { counts[ancestor, default: 0] += 1 }
+        }
+        return counts
+    }
+
+    private func isListed(_ identity: Identity?) -> Bool {
+        report.differences.contains { $0.identity == identity }
+    }
+
+    /// The first divergence in its flow: what both sides have alike stands once.
+    private func describe(
+        _ first: FirstDivergence, _ ink: Ink, _ width: Int
+    ) -> [String] {
+        var lines = [
+            ink.text("first", .bold) + "  "
+                + Text.cut("\(first.identity) at \(first.receiver)", to: width - 7)
+        ]
+        func line(_ mark: String, _ one: ContextLine) -> String {
+            Text.cut(
+                "  \(mark) #\(one.identity.incarnation).\(one.identity.sequence) \(one.type)  "
+                    + one.content, to: width)
+        }
+        var right = first.right[...]
+        for one in first.left {
+            if let place = right.firstIndex(where: {
+                $0.identity == one.identity && $0.content == one.content && $0.type == one.type
+            }) {
+                for other in right[..<place] { lines.append(ink.text(line("+", other), .good)) }
+                lines.append(line(" ", one))
+                right = right[right.index(after: place)...]
+            } else {
+                lines.append(ink.text(line("-", one), .bad))
+            }
+        }
+        for other in right { lines.append(ink.text(line("+", other), .good)) }
+        return lines
     }
 
     private var headline: String {
@@ -99,14 +158,39 @@ public struct DiffReport: Sendable {
             members["path"] = difference.path.map(Value.string)
             members["left"] = difference.left.map(Value.string)
             members["right"] = difference.right.map(Value.string)
+            members["follows_from"] = difference.ancestor.map { .string($0.description) }
             return .object(members)
         }
-        return [
+        var document: [String: Value] = [
             "mode": .string(report.counts.mode.rawValue), "left": .string(left),
             "right": .string(right), "same": .bool(isSame), "counts": .object(counts),
             "differences": .array(differences),
             "differences_omitted": Value(report.differencesOmitted),
             "paths": .object(report.paths.mapValues { Value($0) }),
         ]
+        if !report.noisePlaces.isEmpty {
+            document["noise"] = .object(
+                Dictionary(
+                    report.noisePlaces.map { ($0.path, Value.double($0.rate)) },
+                    uniquingKeysWith: { one, _ in one }))
+        }
+        document["first"] = report.first.map { first in
+            [
+                "envelope": .string(first.identity.description),
+                "receiver": .string(first.receiver), "left": Self.json(first.left),
+                "right": Self.json(first.right),
+            ]
+        }
+        return .object(document)
+    }
+
+    private static func json(_ lines: [ContextLine]) -> Value {
+        .array(
+            lines.map { line in
+                [
+                    "envelope": .string(line.identity.description), "type": .string(line.type),
+                    "content": .string(line.content), "differs": .bool(line.isDivergent),
+                ]
+            })
     }
 }

@@ -39,8 +39,18 @@ enum Numbers {
         return fixed(microseconds / 1_000_000, 1) + " s"
     }
 
+    /// A size in the unit that suits it, of thousands.
+    static func bytes(_ number: Int) -> String {
+        switch number.magnitude {
+        case ..<10_000: "\(grouped(number)) B"
+        case ..<10_000_000: fixed(Double(number) / 1e3, 1) + " kB"
+        case ..<10_000_000_000: fixed(Double(number) / 1e6, 1) + " MB"
+        default: fixed(Double(number) / 1e9, 1) + " GB"
+        }
+    }
+
     /// `1 envelope`, `2 envelopes`.
     static func count(_ number: Int, _ noun: String) -> String {
-        grouped(number) + " " + noun + (number == 1 ? "" : "s")
+        grouped(number) + " " + noun + (number == 1 ? "" : noun.hasSuffix("s") ? "es" : "s")
     }
 }

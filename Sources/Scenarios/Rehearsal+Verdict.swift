@@ -1,5 +1,6 @@
 internal import Analysis
 internal import Foundation
+internal import Histories
 internal import JSON
 internal import Recording
 internal import Reporting
@@ -163,7 +164,7 @@ extension Rehearsal {
             for directory in directories {
                 for path in try directory.histories() {
                     do throws(HistoryError) {
-                        try HistorySealer.seal(path: path)
+                        try HistorySealing.seal(path: path)
                     } catch {
                         failures.append(error.description)
                     }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Recording
 import Scenarios
 import Topologies
 import YAML
@@ -26,23 +25,6 @@ func loadTopology(_ path: String, adjusting adjustments: Adjustments) throws -> 
 
 func machineFacts() -> MachineFacts {
     MachineFacts.measured(runtimeDirectory: Machine.runtimeFolder)
-}
-
-/// The histories of a run, by its directory; twins' meshes count as parts of the run.
-func loadHistories(_ run: String) throws -> [History] {
-    do throws(HistoryError) {
-        var histories: [History] = []
-        for part in ["", "/twin-zmq", "/twin-nats"] {
-            for path in try RunDirectory(run + part).histories() {
-                histories.append(try HistoryReader.read(path: path))
-            }
-        }
-        if !histories.isEmpty { return histories }
-        printError("\(run): no histories there; name a run's directory, as logs/NAME/latest")
-    } catch {
-        printError("\(error)")
-    }
-    throw ExitStatus.badInput.code
 }
 
 extension String {

@@ -62,13 +62,18 @@ private func limitFileSize(to bytes: UInt64?) {
     setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
 }
 
+/// `make fuzz` has 1,000.
+private let killCount = thoroughness("SYNMESH_KILLS", usually: 20)
+
 @Suite("Crashes and full disks")
 struct CrashTests {
     let scratch: TemporaryDirectory
 
     init() throws { scratch = try TemporaryDirectory() }
 
-    @Test("a SIGKILL at a random point loses nothing that was recorded", arguments: 1...20)
+    @Test(
+        "a SIGKILL at a random point loses nothing that was recorded",
+        arguments: 1...killCount)
     func kills(seed: Int) async throws {
         let path = scratch.file("killed.mcap")
         let progress = scratch.file("progress")

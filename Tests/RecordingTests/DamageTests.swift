@@ -60,6 +60,7 @@ struct DamageTests {
         let whole = try HistoryReader.read(path: path)
         try #require(whole.notes == [])
         let ends = kind == .closed ? messageEnds(bytes) : []
+        var (before, counts) = (whole.records.count, Set<Int>())
         for length in (0..<bytes.count).reversed() {
             try #require(truncate(path, off_t(length)) == 0)
             let history = try HistoryReader.read(path: path)
@@ -67,11 +68,16 @@ struct DamageTests {
             #expect(history.records.elementsEqual(whole.records.prefix(history.records.count)))
             #expect(
                 history.annotations == Array(whole.annotations.prefix(history.annotations.count)))
+            // A chunk that is cut has lost what stood behind the cut, and nothing else.
+            #expect(history.records.count <= before)
+            before = history.records.count
+            counts.insert(before)
             if kind == .closed {
                 let expected = ends.count { $0.offset <= length }
                 #expect(history.records.count + history.annotations.count == expected)
             }
         }
+        #expect(counts == Set(0...whole.records.count), "one record after the other")
     }
 
     @Test("a live file that is cut in its unused space has lost nothing, and says so")
@@ -87,7 +93,10 @@ struct DamageTests {
         }
     }
 
-    @Test("5,000 seeded mutations never crash, and never reach back before the first one")
+    /// `make fuzz` has 100,000.
+    static let mutations = thoroughness("SYNMESH_MUTATIONS", usually: 5_000)
+
+    @Test("seeded mutations never crash, and never reach back before the first one")
     func mutations() throws {
         let path = scratch.file("mutated.mcap")
         var generator = SeededGenerator(seed: 20_260)
@@ -96,7 +105,7 @@ struct DamageTests {
             try write(bytes, to: path)
             let whole = try HistoryReader.read(path: path)
             let ends = messageEnds(bytes)
-            for round in 0..<2_500 {
+            for round in 0..<Self.mutations / 2 {
                 var mutated = bytes
                 var first = bytes.count
                 for _ in 0...Int.random(in: 0...3, using: &generator) {

@@ -1,0 +1,100 @@
+public import Analysis
+public import Recording
+
+/// Compares recordings that are too long to be held in memory.
+public enum HistoryComparison {
+    /// What was found, and in what state the files were.
+    public struct Outcome: Sendable {
+        /// The comparison.
+        public var report: ComparisonReport
+        /// What was wrong with the files, each with its side: what a damaged history no longer says
+        /// cannot match.
+        public var damages: [String]
+    }
+
+    /// Compares what two runs or recordings delivered, mesh by mesh.
+    ///
+    /// - Parameters:
+    ///   - left: One of them.
+    ///   - right: The other.
+    ///   - options: How contents are compared and identities paired.
+    ///   - bounds: How far apart things may be.
+    ///   - noise: Two runs or recordings that should be the same: what differs there as often is noise.
+    /// - Returns: The report, and in what state the files were.
+    /// - Throws: `HistoryError` when a file cannot be read.
+    /// - Complexity: Linear in the size of the files; memory is bounded by `bounds` and a megabyte a
+    ///   file.
+    public static func compare(
+        _ left: HistoryFiles, _ right: HistoryFiles, options: ComparisonOptions,
+        bounds: StreamComparison.Bounds = .init(),
+        noise: (HistoryFiles, HistoryFiles)? = nil
+    ) throws(HistoryError) -> Outcome {
+        var outcome: Outcome?
+        let reference: Outcome? =
+            if let noise {
+                try compare(noise.0, noise.1, options: options, bounds: bounds)
+            } else {
+                nil
+            }
+        for (one, other) in pairs(left, right) {
+            let next = try compare(one, other, options, bounds, noise: reference?.report)
+            if outcome == nil {
+                outcome = next
+            } else {
+                outcome?.report.add(next.report)
+                outcome?.damages += next.damages
+            }
+        }
+        let nothing = ComparisonReport(counts: ComparisonCounts(mode: options.mode))
+        var whole = outcome ?? Outcome(report: nothing, damages: [])
+        whole.damages += reference?.damages.map { "noise: \($0)" } ?? []
+        return whole
+    }
+
+    /// Meshes of the same name.
+    ///
+    /// A mesh that one side lacks is compared with nothing. Where each side
+    /// has one mesh alone, these are compared whatever they are.
+    private static func pairs(
+        _ left: HistoryFiles, _ right: HistoryFiles
+    ) -> [(left: [String], right: [String])] {
+        if left.parts.count == 1, right.parts.count == 1 { return [(left.paths, right.paths)] }
+        let names = Set(left.parts.map(\.name)).union(right.parts.map(\.name)).sorted()
+        return names.map { name in
+            (
+                left.parts.first { $0.name == name }?.paths ?? [],
+                right.parts.first { $0.name == name }?.paths ?? []
+            )
+        }
+    }
+
+    private static func compare(
+        _ left: [String], _ right: [String], _ options: ComparisonOptions,
+        _ bounds: StreamComparison.Bounds, noise: ComparisonReport?
+    ) throws(HistoryError) -> Outcome {
+        let cursors = [try MergedCursor(paths: left), try MergedCursor(paths: right)]
+        let fetch: StreamComparison.Fetch = { (side, place) throws(HistoryError) in
+            try cursors[side.rawValue].content(at: place)
+        }
+        var comparison = StreamComparison(options: options, bounds: bounds)
+        var damages: [String] = []
+        repeat {
+            for cursor in cursors { try cursor.rewind() }
+            while let side = comparison.wanted {
+                let cursor = cursors[side.rawValue]
+                switch try cursor.next() {
+                case .record(let record):
+                    try comparison.take(record, of: side, kinds: cursor.kinds, fetch: fetch)
+                case .annotation(let annotation): comparison.take(annotation, of: side)
+                case nil:
+                    comparison.end(of: side)
+                    for note in cursor.notes {
+                        let damage = "\(side): \(note)"
+                        if !damages.contains(damage) { damages.append(damage) }
+                    }
+                }
+            }
+        } while try comparison.endPass(fetch: fetch)
+        return Outcome(report: comparison.report(noise: noise), damages: damages)
+    }
+}
