@@ -100,6 +100,9 @@ let package = Package(
         module("Histories", ["Analysis", "JSON", "Recording", "Wire", histogram]),
 
         module(
+            "Checkers",
+            ["Analysis", "Game24", "Histories", "JSON", "PointClouds", "Recording", "Wire"]),
+        module(
             "Exporting",
             ["Analysis", "CXXHash", "Histories", "JSON", "Recording", "Wire", database]
         ),
@@ -139,11 +142,12 @@ let package = Package(
             ]),
 
         // Faces
-        module("Reporting", ["Analysis", "Histories", "JSON", "Wire"]),
+        module("Reporting", ["Analysis", "Checkers", "Histories", "JSON", "Wire"]),
         program(
             "synmesh",
             [
-                "Analysis", "Benchmarking", "Conformance", "Exporting", "Histories", "JSON",
+                "Analysis", "Benchmarking", "Checkers", "Conformance", "Exporting", "Histories",
+                "JSON",
                 "Operating",
                 "Recording", "Reporting", "Scenarios", "Supervision", "Threads", "Topologies",
                 "Wire", "YAML",
@@ -209,6 +213,7 @@ let package = Package(
         tests("Supervision", ["CLinux", "synmesh-guard", "supervision-subject"]),
         tests("Operating", ["JSON"]),
         tests("Analysis", ["Wire", "JSON", "Recording"]),
+        tests("Checkers", ["Analysis", "JSON", "PointClouds", "Recording", "Wire"]),
         tests(
             "Exporting", ["Analysis", "Histories", "JSON", "Recording", "Wire"],
             exclude: ["read_export.py"]),

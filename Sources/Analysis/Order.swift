@@ -1,12 +1,12 @@
 /// Order within one flow.
-enum Order {
+package enum Order {
     /// The positions of the values that stand out of order: the fewest whose removal leaves the
     /// rest increasing (the complement of a longest increasing subsequence).
     ///
     /// Of a swapped pair the one that came behind its successor is named.
     ///
     /// - Complexity: O(n) for values in order, else O(n log n). Values are distinct.
-    static func displaced<Value: Comparable>(_ values: [Value]) -> [Int] {
+    package static func displaced<Value: Comparable>(_ values: [Value]) -> [Int] {
         guard !isIncreasing(values) else { return [] }
         // Patience sorting from the back: `heads[k]` is where the best chain of k + 1 values
         // begins, best being the largest first value. Going backwards makes ties fall on the value

@@ -51,7 +51,7 @@ final class TurnReader {
         self.options = options
         var senders: Set<String> = []
         // The causes of what is read stand behind it where another process recorded them.
-        let survey = try MergedCursor(paths: paths)
+        var survey = try MergedCursor(paths: paths)
         var known = 0
         while let item = try survey.next() {
             switch item {

@@ -72,29 +72,46 @@ public enum HistoryComparison {
         _ left: [String], _ right: [String], _ options: ComparisonOptions,
         _ bounds: StreamComparison.Bounds, noise: ComparisonReport?
     ) throws(HistoryError) -> Outcome {
-        let cursors = [try MergedCursor(paths: left), try MergedCursor(paths: right)]
+        var one = try MergedCursor(paths: left)
+        var other = try MergedCursor(paths: right)
+        let contents = [MergedContents(paths: left), MergedContents(paths: right)]
         let fetch: StreamComparison.Fetch = { (side, place) throws(HistoryError) in
-            try cursors[side.rawValue].content(at: place)
+            try contents[side.rawValue].content(at: place)
         }
         var comparison = StreamComparison(options: options, bounds: bounds)
         var damages: [String] = []
         repeat {
-            for cursor in cursors { try cursor.rewind() }
+            try one.rewind()
+            try other.rewind()
             while let side = comparison.wanted {
-                let cursor = cursors[side.rawValue]
-                switch try cursor.next() {
-                case .record(let record):
-                    try comparison.take(record, of: side, kinds: cursor.kinds, fetch: fetch)
-                case .annotation(let annotation): comparison.take(annotation, of: side)
-                case nil:
-                    comparison.end(of: side)
-                    for note in cursor.notes {
-                        let damage = "\(side): \(note)"
-                        if !damages.contains(damage) { damages.append(damage) }
-                    }
+                switch side {
+                case .left: try step(&comparison, &one, side, fetch, &damages)
+                case .right: try step(&comparison, &other, side, fetch, &damages)
                 }
             }
         } while try comparison.endPass(fetch: fetch)
         return Outcome(report: comparison.report(noise: noise), damages: damages)
+    }
+
+    /// Hands on one item of one side.
+    private static func step(
+        _ comparison: inout StreamComparison, _ cursor: inout MergedCursor,
+        _ side: StreamComparison.Side, _ fetch: StreamComparison.Fetch,
+        _ damages: inout [String]
+    ) throws(HistoryError) {
+        switch try cursor.next() {
+        case .record(let record):
+            if cursor.kindCount > comparison.kindCount(of: side) {
+                comparison.learn(cursor.kinds, of: side)
+            }
+            try comparison.take(record, of: side, fetch: fetch)
+        case .annotation(let annotation): comparison.take(annotation, of: side)
+        case nil:
+            comparison.end(of: side)
+            for note in cursor.notes {
+                let damage = "\(side): \(note)"
+                if !damages.contains(damage) { damages.append(damage) }
+            }
+        }
     }
 }

@@ -105,7 +105,7 @@ extension RecordSelection.Moment {
 
 /// The records of several histories that somebody asks for, in the order of recording.
 public final class SelectedRecords {
-    private let cursor: MergedCursor
+    private var cursor: MergedCursor
     private let selection: RecordSelection
     private var accepted: [Bool] = []
     /// When the first record of all was recorded; nil before it was read.

@@ -83,7 +83,7 @@ public struct Routes: Sendable {
     /// - Throws: `HistoryError` when a file cannot be read, or is not an MCAP file.
     public init(paths: [String]) throws(HistoryError) {
         let senders = try Self.senders(paths)
-        let cursor = try MergedCursor(paths: paths)
+        var cursor = try MergedCursor(paths: paths)
         var tally = RouteTally(senders: senders)
         while let item = try cursor.next() {
             guard case .record(let record) = item else { continue }

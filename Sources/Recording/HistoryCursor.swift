@@ -23,6 +23,8 @@ public struct HistoryCursor: ~Copyable {
     public var process: String { interpreter.process }
     /// What records have in common, by number; grows while the cursor goes on.
     public var kinds: [RecordKind] { interpreter.kinds }
+    /// How many of these there are by now.
+    public var kindCount: Int { interpreter.kinds.count }
 
     private var interpreter = RecordInterpreter()
     private var walk: RecordWalk
@@ -68,15 +70,6 @@ public struct HistoryCursor: ~Copyable {
             }
         }
         return nil
-    }
-
-    /// The content of a record that was met before.
-    ///
-    /// - Throws: `HistoryError` when the file cannot be read any more, or is shorter than it was.
-    public func content(at place: ContentPlace) throws(HistoryError) -> Content {
-        let bytes = try scanner.bytes(at: place.offset, count: Int(place.length))
-        guard place.isDigest else { return .bytes(bytes) }
-        return bytes.withUnsafeBytes { Content(digest: $0) } ?? .bytes(bytes)
     }
 }
 

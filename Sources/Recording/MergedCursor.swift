@@ -1,7 +1,10 @@
+internal import Glibc
+
 /// Steps through several histories as if they were one, in the order in which things were recorded.
 ///
-/// Memory is bounded by the number of files: a megabyte each.
-public final class MergedCursor {
+/// Memory is bounded by the number of files: a megabyte each. Each step looks at all files: O(n) in their
+/// number.
+public struct MergedCursor: ~Copyable {
     /// What the cursor meets; valid until its next step.
     public enum Item {
         /// An envelope that was sent or delivered.
@@ -14,107 +17,109 @@ public final class MergedCursor {
     public let paths: [String]
     /// What records have in common, by number; grows while the cursor goes on.
     public private(set) var kinds: [RecordKind] = []
+    /// How many of these there are by now.
+    public var kindCount: Int { kinds.count }
 
-    private final class File {
-        var cursor: HistoryCursor
-        /// Numbers in `kinds`, by those of the file.
-        var numbers: [Int] = []
-        var head: RecordView?
-
-        init(path: String) throws(HistoryError) { cursor = try HistoryCursor(path: path) }
-    }
-
-    private var files: [File] = []
+    // Cursors cannot be copied, and an array's elements are.
+    private let files: UnsafeMutableBufferPointer<HistoryCursor>
+    /// Each file's next record.
+    private var heads: [RecordView?]
+    /// When that was recorded; the end of time where there is none.
+    private var times: [UInt64]
+    /// Numbers in `kinds`, by those of each file.
+    private var kindNumbers: [[Int]]
     private var numbers: [RecordKind: Int] = [:]
-    /// Files whose head is known, the earliest last.
-    private var waiting: [Int] = []
     /// Files that have to be stepped before anything else is handed out.
-    private var due: [Int] = []
+    private var due: [Int]
 
     /// Opens histories; nothing is read yet.
     ///
     /// - Throws: `HistoryError` when one cannot be opened.
     public init(paths: [String]) throws(HistoryError) {
+        let files = UnsafeMutableBufferPointer<HistoryCursor>.allocate(capacity: paths.count)
+        var count = 0
+        do throws(HistoryError) {
+            for path in paths {
+                files.initializeElement(at: count, to: try HistoryCursor(path: path))
+                count += 1
+            }
+        } catch {
+            files.baseAddress?.deinitialize(count: count)
+            files.deallocate()
+            throw error
+        }
         self.paths = paths
-        try rewind()
+        self.files = files
+        heads = Array(repeating: nil, count: paths.count)
+        times = Array(repeating: .max, count: paths.count)
+        kindNumbers = Array(repeating: [], count: paths.count)
+        due = Array(paths.indices.reversed())
+    }
+
+    deinit {
+        files.baseAddress?.deinitialize(count: files.count)
+        files.deallocate()
     }
 
     /// Goes back to the beginning; numbers of kinds stay.
     ///
     /// - Throws: `HistoryError` when a file cannot be opened any more.
-    public func rewind() throws(HistoryError) {
-        files = []
-        for path in paths { files.append(try File(path: path)) }
-        waiting = []
+    public mutating func rewind() throws(HistoryError) {
+        for index in files.indices {
+            files[index] = try HistoryCursor(path: paths[index])
+            heads[index] = nil
+            times[index] = .max
+            kindNumbers[index] = []
+        }
         due = Array(files.indices.reversed())
     }
 
     /// What is wrong with the files, as far as the cursor has come, each with its process.
     public var notes: [String] {
-        files.flatMap { file in
-            let name = file.cursor.process.isEmpty ? file.cursor.path : file.cursor.process
-            return file.cursor.notes.map { "\(name): \($0)" }
+        files.indices.flatMap { index in
+            let name = files[index].process.isEmpty ? files[index].path : files[index].process
+            return files[index].notes.map { "\(name): \($0)" }
         }
     }
 
     /// The next item; nil at the end of all.
     ///
     /// - Throws: `HistoryError` when a file cannot be read, or is not an MCAP file.
-    public func next() throws(HistoryError) -> Item? {
+    public mutating func next() throws(HistoryError) -> Item? {
         while let index = due.last {
-            let file = files[index]
-            switch try file.cursor.next() {
+            switch try files[index].next() {
             case .annotation(let annotation): return .annotation(annotation)
             case .record(let record):
                 due.removeLast()
-                file.head = record
-                wait(index, observed: record.observed)
+                heads[index] = record
+                times[index] = record.observed
             case nil:
                 due.removeLast()
-                file.head = nil
+                heads[index] = nil
+                times[index] = .max
             }
         }
-        guard let index = waiting.popLast(), let record = files[index].head else { return nil }
-        due.append(index)
+        // Equal times are handed out in the order of the files.
+        var (first, time) = (-1, UInt64.max)
+        for index in times.indices where times[index] < time {
+            (first, time) = (index, times[index])
+        }
+        guard first >= 0, let record = heads[first] else { return nil }
+        due.append(first)
+        if record.kind >= kindNumbers[first].count { learnKinds(of: first) }
         return .record(
-            MergedRecord(kind: number(of: record.kind, in: files[index]), file: index, record))
+            MergedRecord(kind: kindNumbers[first][record.kind], file: first, record))
     }
 
-    /// The content of a record that was met before.
-    ///
-    /// - Throws: `HistoryError` when its file cannot be read any more, or is shorter than it was.
-    public func content(at place: MergedPlace) throws(HistoryError) -> Content {
-        try files[Int(place.file)].cursor.content(at: place.place)
-    }
-
-    /// Equal times are handed out in the order of the files.
-    private func wait(_ index: Int, observed: UInt64) {
-        var low = 0
-        var high = waiting.count
-        while low < high {
-            let middle = (low + high) / 2
-            let other = waiting[middle]
-            let time = files[other].head?.observed ?? 0
-            if time > observed || time == observed && other > index {
-                low = middle + 1
-            } else {
-                high = middle
-            }
-        }
-        waiting.insert(index, at: low)
-    }
-
-    private func number(of kind: Int, in file: File) -> Int {
-        while file.numbers.count <= kind {
-            let kind = file.cursor.kinds[file.numbers.count]
+    private mutating func learnKinds(of index: Int) {
+        for kind in files[index].kinds[kindNumbers[index].count...] {
             let number = numbers[kind] ?? kinds.count
             if number == kinds.count {
                 numbers[kind] = number
                 kinds.append(kind)
             }
-            file.numbers.append(number)
+            kindNumbers[index].append(number)
         }
-        return file.numbers[kind]
     }
 }
 
@@ -141,4 +146,39 @@ public struct MergedRecord {
 public struct MergedPlace: Sendable, Hashable {
     let file: UInt32
     let place: ContentPlace
+}
+
+/// Contents of several files, read where a cursor has met them.
+public final class MergedContents {
+    private final class File {
+        let file: OpenFile
+
+        init(path: String) throws(HistoryError) {
+            file = try OpenFile(path, O_RDONLY, attempt: .read)
+        }
+    }
+
+    private let paths: [String]
+    private var files: [Int: File] = [:]
+
+    /// Names the files of a cursor; none is opened before it is needed.
+    public init(paths: [String]) { self.paths = paths }
+
+    /// The content of a record that was met before.
+    ///
+    /// - Throws: `HistoryError` when its file cannot be read any more, or is shorter than it was.
+    public func content(at place: MergedPlace) throws(HistoryError) -> Content {
+        let number = Int(place.file)
+        let file: File
+        if let known = files[number] {
+            file = known
+        } else {
+            file = try File(path: paths[number])
+            files[number] = file
+        }
+        let bytes = try file.file.bytes(
+            at: place.place.offset, count: Int(place.place.length))
+        guard place.place.isDigest else { return .bytes(bytes) }
+        return bytes.withUnsafeBytes { Content(digest: $0) } ?? .bytes(bytes)
+    }
 }

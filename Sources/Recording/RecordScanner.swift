@@ -175,11 +175,6 @@ struct RecordScanner: ~Copyable {
         return bufferOffset + (address - UnsafeRawPointer(start))
     }
 
-    /// A copy of what stands elsewhere in the file.
-    func bytes(at offset: Int, count: Int) throws(HistoryError) -> [UInt8] {
-        try open.bytes(at: offset, count: count)
-    }
-
     /// Which file it is.
     func file() throws(HistoryError) -> FileNumber {
         let status = try open.status(.read)

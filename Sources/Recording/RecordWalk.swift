@@ -27,9 +27,10 @@ struct RecordWalk: Sendable {
     /// What the walk meets; bytes are the record whole, valid while the event is taken.
     enum Event {
         case header(UnsafeRawBufferPointer)
-        case metadata(name: String, members: [String: String])
+        // Apart, so that a message, of which there are millions, is handed on in little space.
+        indirect case metadata(name: String, members: [String: String])
         case schema(UnsafeRawBufferPointer)
-        case channel(ChannelRecord, UnsafeRawBufferPointer)
+        indirect case channel(ChannelRecord, UnsafeRawBufferPointer)
         case message(MessageRecord)
     }
 

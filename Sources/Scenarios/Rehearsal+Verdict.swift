@@ -51,7 +51,7 @@ extension Rehearsal {
         }
         verdict.durationMilliseconds = context.milliseconds(at: context.clock.now)
         verdict.sortFindings()
-        try write(verdict)
+        try write(verdict, scope: await scope())
         return verdict
     }
 
@@ -193,7 +193,8 @@ extension Rehearsal {
             files: certificate.files.count)
     }
 
-    private func write(_ verdict: Verdict) throws {
+    private func write(_ verdict: Verdict, scope: DeliveryScope) throws {
+        try context.write(scope.json.canonical + "\n", to: "scope.json")
         try context.write(verdict.json.canonical + "\n", to: "verdict.json")
         try context.write(JUnit(verdict, limits: scenario.limits).xml, to: "junit.xml")
         let results = results.map { step, agents -> Value in

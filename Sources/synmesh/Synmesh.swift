@@ -42,7 +42,7 @@ struct Synmesh: AsyncParsableCommand {
         subcommands: [
             Check.self, Up.self, Down.self, Ps.self, Logs.self, Restart.self, Stop.self,
             Start.self, Scale.self, Explain.self, Events.self, Clean.self, Run.self, Diff.self,
-            Report.self, HistoryCommand.self, Runs.self, Bench.self, Conform.self,
+            Report.self, HistoryCommand.self, Judge.self, Runs.self, Bench.self, Conform.self,
         ])
 }
 

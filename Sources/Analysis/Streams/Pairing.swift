@@ -26,10 +26,7 @@ struct Pairing {
         var isOnRight = false
     }
 
-    /// How far one flow counts for which side is ahead: one that is on one side alone must not keep
-    /// the others from being read together.
-    private static let leadMax: Int64 = 65_536
-    private(set) var streams: [StreamState] = []
+    var streams: [StreamState] = []
     /// How far the left side is ahead of the right one.
     private(set) var lead: Int64 = 0
     private(set) var kept: [Kept] = []
@@ -77,63 +74,42 @@ struct Pairing {
         offset: UInt64, fetch: StreamComparison.Fetch
     ) throws(HistoryError) -> Bool {
         guard modes[number] == .active else { return false }
-        if starts[side.rawValue] == nil { starts[side.rawValue] = record.view.observed }
-        let state = streams[number]
-        let sequence = record.view.sequence &+ offset
-        let leadBefore = Self.lead(of: state)
-        let isFirst =
-            side == .left ? state.left.arrive(sequence) : state.right.arrive(sequence)
-        guard isFirst else { return true }
-        lead += Self.lead(of: state) - leadBefore
+        let view = record.view
+        if starts[side.rawValue] == nil { starts[side.rawValue] = view.observed }
+        let sequence = view.sequence &+ offset
+        let leadBefore = streams[number].lead
+        guard let arrival = streams[number].arrive(sequence, of: side) else { return true }
+        lead += streams[number].lead - leadBefore
         let entry = PendingRecord(
-            sequence: sequence,
-            arrival: side == .left ? state.left.arrivals : state.right.arrivals,
-            observed: record.view.observed, fingerprint: record.view.fingerprint,
-            place: record.place, kind: Int32(record.kind))
-        let partner =
-            side == .left
-            ? state.right.takePending(sequence) : state.left.takePending(sequence)
-        if let partner {
+            sequence: sequence, arrival: arrival, observed: view.observed,
+            fingerprint: view.fingerprint, place: record.place, kind: Int32(record.kind))
+        if let partner = streams[number].takePartner(of: sequence, on: side) {
             load -= 1
-            try pair(entry, with: partner, of: side, in: number, view: record.view, fetch: fetch)
-        } else if side == .left
-            ? state.right.unpaired.remove(sequence) : state.left.unpaired.remove(sequence)
-        {
-            state.count(sequence, as: .late)
+            try pair(entry, with: partner, of: side, in: number, view: view, fetch: fetch)
+        } else if streams[number].takeLate(sequence, of: side) {
+            streams[number].count(sequence, as: .late)
             keep(.late, number, sequence, reason: Self.lateReason)
         } else if isOver[1 - side.rawValue] {
             giveUp(entry, of: side, in: number)
         } else {
-            if side == .left { state.left.wait(entry) } else { state.right.wait(entry) }
+            streams[number].wait(entry, on: side)
             load += 1
         }
-        giveUpBehind(state, number)
+        giveUpBehind(number)
         if load > bounds.loadMax { deferSome() }
         return true
     }
 
     private static let lateReason = "Came after the other side had gone on without it."
 
-    private static func lead(of state: StreamState) -> Int64 {
-        let difference = Int64(clamping: state.left.highest) - Int64(clamping: state.right.highest)
-        return min(max(difference, -leadMax), leadMax)
-    }
-
     /// Nothing more comes on a side in this pass: what waits for it there waits in vain.
     mutating func end(of side: StreamComparison.Side) {
         isOver[side.rawValue] = true
+        let waiting: StreamComparison.Side = side == .right ? .left : .right
         for number in streams.indices where modes[number] == .active {
-            let state = streams[number]
-            if side == .right {
-                while let entry = state.left.takePending(below: .max) {
-                    load -= 1
-                    giveUp(entry, of: .left, in: number)
-                }
-            } else {
-                while let entry = state.right.takePending(below: .max) {
-                    load -= 1
-                    giveUp(entry, of: .right, in: number)
-                }
+            while let entry = streams[number].takePending(below: .max, on: waiting) {
+                load -= 1
+                giveUp(entry, of: waiting, in: number)
             }
         }
     }
@@ -160,17 +136,17 @@ struct Pairing {
     }
 
     /// What the other side has gone on without, as far as the window.
-    private mutating func giveUpBehind(_ state: StreamState, _ number: Int) {
-        if state.right.highest > bounds.window {
-            let bound = state.right.highest - bounds.window
-            while let entry = state.left.takePending(below: bound) {
+    private mutating func giveUpBehind(_ number: Int) {
+        if streams[number].right.highest > bounds.window {
+            let bound = streams[number].right.highest - bounds.window
+            while let entry = streams[number].takePending(below: bound, on: .left) {
                 load -= 1
                 giveUp(entry, of: .left, in: number)
             }
         }
-        if state.left.highest > bounds.window {
-            let bound = state.left.highest - bounds.window
-            while let entry = state.right.takePending(below: bound) {
+        if streams[number].left.highest > bounds.window {
+            let bound = streams[number].left.highest - bounds.window
+            while let entry = streams[number].takePending(below: bound, on: .right) {
                 load -= 1
                 giveUp(entry, of: .right, in: number)
             }
@@ -195,7 +171,7 @@ struct Pairing {
         // bounded by the window, unless one side has the flow alone.
         for number in heavy.dropLast() where load > bounds.loadMax / 2 {
             load -= streams[number].load
-            lead -= Self.lead(of: streams[number])
+            lead -= streams[number].lead
             modes[number] = .deferred
             for entry in kept where entry.stream == number {
                 keptCounts[entry.deviation, default: 0] -= 1
@@ -211,10 +187,9 @@ struct Pairing {
         _ entry: PendingRecord, with partner: PendingRecord, of side: StreamComparison.Side,
         in number: Int, view: RecordView, fetch: StreamComparison.Fetch
     ) throws(HistoryError) {
-        let state = streams[number]
         let (left, right) = side == .left ? (entry, partner) : (partner, entry)
         if isPlain(left.kind, right.kind), left.fingerprint == right.fingerprint {
-            state.count(entry.sequence, as: nil)
+            streams[number].count(entry.sequence, as: nil)
         } else {
             let here = view.content
             let there = try fetch(side == .left ? .right : .left, partner.place)
@@ -222,16 +197,12 @@ struct Pairing {
                 left, side == .left ? here : there, right, side == .left ? there : here)
             add(comparison, number, left)
         }
-        let orderBefore = state.order.count
-        let displaced = state.order.add(
+        let orderBefore = streams[number].order.count
+        let displaced = streams[number].place(
             StreamOrder.Pair(
                 left: left.arrival, right: right.arrival, sequence: entry.sequence,
-                observed: left.observed)
-        ) {
-            StreamOrder.Pending(
-                left: state.left.firstPending, right: state.right.firstPending)
-        }
-        load += state.order.count - orderBefore
+                observed: left.observed))
+        load += streams[number].order.count - orderBefore
         for pair in displaced { displace(pair, number) }
     }
 
@@ -303,7 +274,7 @@ struct Pairing {
                 reason: reason, places: comparison?.gravePlaces ?? [], isOnRight: isOnRight))
     }
 
-    private func noteFirst(
+    private mutating func noteFirst(
         _ number: Int, _ sequence: UInt64, observed: UInt64, of side: StreamComparison.Side
     ) {
         let time = observed - min(observed, starts[side.rawValue] ?? observed)
@@ -319,12 +290,8 @@ struct Pairing {
             for (identity, by) in late[side.rawValue] {
                 let (key, sequence) = aligners[side.rawValue].align(identity)
                 guard let number = numbers[GroupKey(stream: key, receiver: by)] else { continue }
-                let state = streams[number]
-                let isAbsent =
-                    side == .right
-                    ? state.left.unpaired.remove(sequence) : state.right.unpaired.remove(sequence)
-                guard isAbsent else { continue }
-                state.count(sequence, as: .late)
+                guard streams[number].takeLate(sequence, of: side) else { continue }
+                streams[number].count(sequence, as: .late)
                 let name = side == .left ? "left" : "right"
                 keep(
                     .late, number, sequence,

@@ -92,18 +92,15 @@ public struct StreamComparison {
     ///
     /// - Parameters:
     ///   - record: What came next on the side that was wanted.
-    ///   - side: That side.
-    ///   - kinds: What the record's kind is a number in.
+    ///   - side: That side; its kinds have been learned.
     ///   - fetch: Reads a content again.
     /// - Throws: What `fetch` throws.
     public mutating func take(
-        _ record: MergedRecord, of side: Side, kinds: [RecordKind], fetch: Fetch
+        _ record: MergedRecord, of side: Side, fetch: Fetch
     ) throws(HistoryError) {
-        if phase != .surveying, sides[side.rawValue].uses.count < kinds.count {
-            learn(kinds, of: side)
-        }
         switch phase {
-        case .surveying: survey.take(record, kind: kinds[record.kind], of: side)
+        case .surveying:
+            survey.take(record, kind: sides[side.rawValue].kinds[record.kind], of: side)
         case .pairing:
             guard let use = sides[side.rawValue].uses[record.kind] else { return }
             let isCounted = try pairing.take(
@@ -114,6 +111,17 @@ public struct StreamComparison {
             look?.take(record, of: side, stream: use.stream, offset: use.offset)
         case .done: break
         }
+    }
+
+    /// How many kinds of a side are known.
+    public func kindCount(of side: Side) -> Int { sides[side.rawValue].kinds.count }
+
+    /// Takes what kinds of records there are on a side, before a record of a new kind is taken.
+    public mutating func learn(_ kinds: [RecordKind], of side: Side) {
+        sides[side.rawValue].kinds = kinds
+        if phase != .surveying { lookUp(of: side) }
+        pairing.learn(kinds, of: side)
+        look?.learn(kinds, of: side)
     }
 
     /// Takes what stands beside the records.
@@ -161,6 +169,7 @@ public struct StreamComparison {
             survey.isNeeded = false
             pairing = Pairing(options: options, bounds: bounds)
             phase = .pairing
+            for side in Side.allCases { learn(sides[side.rawValue].kinds, of: side) }
         case .pairing where survey.isNeeded:
             for side in sides.indices { sides[side].late = [] }
             phase = .surveying
@@ -192,8 +201,8 @@ public struct StreamComparison {
     }
 
     /// Looks up what records of new kinds belong to.
-    private mutating func learn(_ kinds: [RecordKind], of side: Side) {
-        for kind in kinds[sides[side.rawValue].uses.count...] {
+    private mutating func lookUp(of side: Side) {
+        for kind in sides[side.rawValue].kinds[sides[side.rawValue].uses.count...] {
             guard kind.lane == .primary else {
                 sides[side.rawValue].uses.append(nil)
                 continue
@@ -217,8 +226,6 @@ public struct StreamComparison {
             let number = pairing.number(of: GroupKey(stream: stream, receiver: receiver))
             sides[side.rawValue].uses.append(SideReading.Use(stream: number, offset: offset))
         }
-        pairing.learn(kinds, of: side)
-        look?.learn(kinds, of: side)
     }
 }
 
@@ -231,6 +238,8 @@ private struct SideReading {
 
     var isOver = false
     var consumed = 0
+    /// What records have in common.
+    var kinds: [RecordKind] = []
     /// What kinds' records belong to; nil for what is not compared.
     var uses: [Use?] = []
     var aligner: Aligner

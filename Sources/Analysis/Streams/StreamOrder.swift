@@ -36,17 +36,17 @@ struct StreamOrder {
     ///
     /// - Parameters:
     ///   - pair: Two envelopes that have both come.
-    ///   - pending: What is still waited for; asked only where it matters.
+    ///   - pending: What is still waited for.
     /// - Returns: Pairs that are now known to stand out of order.
-    mutating func add(_ pair: Pair, pending: () -> Pending) -> [Pair] {
+    mutating func add(_ pair: Pair, pending: Pending) -> [Pair] {
         // What is settled was in order without it.
         if pair.left < floor.left || pair.right < floor.right { return [pair] }
-        if pairs.isEmpty, pending().isBehind(pair) {
+        if pairs.isEmpty, pending.isBehind(pair) {
             floor = (pair.left, pair.right)
             return []
         }
         pairs.append(pair)
-        return pairs.count < cutAt ? [] : settle(pending())
+        return pairs.count < cutAt ? [] : settle(pending)
     }
 
     /// Ends the flow: nothing is waited for any more.

@@ -98,10 +98,12 @@ struct StreamSide {
 }
 
 /// One flow of one (aligned) incarnation at one receiver, as far as both sides were read.
-final class StreamState {
+struct StreamState {
     let key: GroupKey
     var left = StreamSide()
     var right = StreamSide()
+    /// How far the left side is ahead, as far as that counts.
+    private(set) var lead: Int64 = 0
     var order = StreamOrder()
     /// Pairs that are the same, in order, and came equally often.
     private(set) var match = 0
@@ -137,7 +139,7 @@ final class StreamState {
     }
 
     /// A pair of which nothing is known yet is in a class now; nil for a match.
-    func count(_ sequence: UInt64, as deviation: Deviation?) {
+    mutating func count(_ sequence: UInt64, as deviation: Deviation?) {
         guard let deviation else {
             match += 1
             return
@@ -145,8 +147,57 @@ final class StreamState {
         classes[deviation, default: SequenceSet()].insert(sequence)
     }
 
+    /// Takes an arrival; the number of it, or nil where it is a repeat.
+    mutating func arrive(_ sequence: UInt64, of side: StreamComparison.Side) -> UInt64? {
+        let arrivals: UInt64
+        switch side {
+        case .left:
+            guard left.arrive(sequence) else { return nil }
+            arrivals = left.arrivals
+        case .right:
+            guard right.arrive(sequence) else { return nil }
+            arrivals = right.arrivals
+        }
+        let difference = Int64(truncatingIfNeeded: left.highest &- right.highest)
+        lead = min(max(difference, -Self.leadMax), Self.leadMax)
+        return arrivals
+    }
+
+    /// Takes out the partner of an envelope of a side.
+    mutating func takePartner(
+        of sequence: UInt64, on side: StreamComparison.Side
+    ) -> PendingRecord? {
+        side == .left ? right.takePending(sequence) : left.takePending(sequence)
+    }
+
+    /// Whether the other side had gone on without waiting any longer; from now on it has not.
+    mutating func takeLate(_ sequence: UInt64, of side: StreamComparison.Side) -> Bool {
+        side == .left ? right.unpaired.remove(sequence) : left.unpaired.remove(sequence)
+    }
+
+    mutating func wait(_ record: PendingRecord, on side: StreamComparison.Side) {
+        if side == .left { left.wait(record) } else { right.wait(record) }
+    }
+
+    /// The next one that waits on a side below a bound.
+    mutating func takePending(
+        below bound: UInt64, on side: StreamComparison.Side
+    ) -> PendingRecord? {
+        side == .left ? left.takePending(below: bound) : right.takePending(below: bound)
+    }
+
+    /// How far one flow counts for which side is ahead: one that is on one side alone must not keep
+    /// the others from being read together.
+    private static let leadMax: Int64 = 65_536
+
+    /// Takes a pair's order; pairs that are now known to stand out of order.
+    mutating func place(_ pair: StreamOrder.Pair) -> [StreamOrder.Pair] {
+        let pending = StreamOrder.Pending(left: left.firstPending, right: right.firstPending)
+        return order.add(pair, pending: pending)
+    }
+
     /// Counts where a pair differs.
-    func note(_ comparison: ContentComparison) {
+    mutating func note(_ comparison: ContentComparison) {
         for place in comparison.places
         where places[place] != nil || places.count < Self.placesMax {
             places[place, default: 0] += 1
@@ -166,7 +217,7 @@ final class StreamState {
     /// Puts a pair that was counted into a graver class; one that is in a graver one stays.
     ///
     /// - Returns: Whether it moved.
-    func raise(_ sequence: UInt64, to deviation: Deviation) -> Bool {
+    mutating func raise(_ sequence: UInt64, to deviation: Deviation) -> Bool {
         let now = self.deviation(of: sequence)
         guard Self.gravity(deviation) > Self.gravity(now) else { return false }
         if let now {
