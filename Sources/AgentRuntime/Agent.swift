@@ -147,6 +147,10 @@ public protocol Load: AnyObject {
     /// Whether the agent takes the next message now; what is due waits until it does.
     var isReady: Bool { get }
 
+    /// When the next message is due, in nanoseconds from the beginning of the load, where the load knows
+    /// better than the order's rate.
+    var offset: UInt64? { get }
+
     /// Sends message number `index` to one of the destinations.
     ///
     /// The content follows from the seed, the agent's name and `index` alone: a load that goes on in
@@ -178,6 +182,8 @@ extension SharedLoad {
 extension Load {
     /// Always.
     public var isReady: Bool { true }
+    /// As the order says.
+    public var offset: UInt64? { nil }
 }
 
 /// Why a load cannot be sent.

@@ -80,9 +80,6 @@ struct LoadSchedule {
     /// When the load ends in any case.
     var end: UInt64 { order.duration.map { began + $0 } ?? .max }
 
-    /// When something is to be done next: a message, or the end.
-    var deadline: UInt64 { min(nextDue, end) }
-
     mutating func advance() { done += 1 }
 
     /// The arguments by which another incarnation goes on.

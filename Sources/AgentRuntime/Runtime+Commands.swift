@@ -48,7 +48,12 @@ extension Runtime {
         guard !isDrained else { return refuse(command, "the agent is drained") }
         do throws(LoadError) {
             let order = try LoadOrder(command.arguments)
-            let body = try agent.load(order)
+            let body: any Load
+            if let recorded = try RecordedLoad(order, source: environment.name) {
+                body = recorded
+            } else {
+                body = try agent.load(order)
+            }
             guard !body.destinations.isEmpty else {
                 throw LoadError("the agent has nobody to send to: its settings name no 'to'")
             }

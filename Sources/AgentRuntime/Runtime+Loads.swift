@@ -7,7 +7,7 @@ extension Runtime {
             let end = environment.clock.now + Self.turn
             for _ in 0..<Self.messagesPerTurn {
                 let now = environment.clock.now
-                guard !load.schedule.isFinished(at: now), load.schedule.nextDue <= now,
+                guard !load.schedule.isFinished(at: now), load.nextDue <= now,
                     load.body.isReady, now < end, outbox.isConnected, client.hasOutboxRoom
                 else { break }
                 try send(load)
@@ -18,7 +18,7 @@ extension Runtime {
     }
 
     private func send(_ load: ActiveLoad) throws(MessagingError) {
-        outbox.due = load.schedule.nextDue
+        outbox.due = load.nextDue
         if let body = load.body as? any SharedLoad {
             try send(body, of: load)
             return load.schedule.advance()
@@ -82,6 +82,9 @@ final class ActiveLoad {
         self.schedule = schedule
     }
 
+    /// When the next message is due.
+    var nextDue: UInt64 { body.offset.map { schedule.began &+ $0 } ?? schedule.nextDue }
+
     /// When time alone gives something to do: a message, or the end.
-    var deadline: UInt64 { body.isReady ? schedule.deadline : schedule.end }
+    var deadline: UInt64 { body.isReady ? min(nextDue, schedule.end) : schedule.end }
 }

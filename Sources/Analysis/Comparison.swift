@@ -35,6 +35,8 @@ public struct ComparisonOptions: Sendable, Hashable {
     /// How far, in nanoseconds, both sides may get ahead of an envelope that one of them has not
     /// delivered yet before it counts as late; `nil` where the sides' clocks do not compare.
     public var lateAfter: UInt64?
+    /// Only what these agents sent, where both sides are read as streams; `nil` for all.
+    public var sources: Set<String>?
     /// Differences kept of each class; the rest is counted.
     public var differencesMax = 1_000
 

@@ -6,6 +6,7 @@ extension Reading where Value == [Located<Scenario.Load>] {
     static var load: Reading {
         Reading<[Keyed<Scenario.Load>]>.dictionary(
             of: .mapping { reader in
+                if reader.keyLocation(of: "recording") != nil { return recorded(reader) }
                 let count = reader.required("count", .integer(in: 1...1_000_000_000))
                 let rate = reader.optional("rate", .number(in: 0.001...10_000_000))
                 let size = reader.optional("size", .byteSize(in: 0...(1 << 30)))
@@ -21,6 +22,46 @@ extension Reading where Value == [Located<Scenario.Load>] {
                 return Located(load, at: entry.location)
             }
         }
+    }
+
+    /// `agent: { recording: PLACE, speed, until }`: what it sent once.
+    private static func recorded(_ reader: MappingReader) -> Scenario.Load? {
+        let place = reader.required("recording", .string)
+        let speed = reader.optional("speed", .speed, default: .factor(1))
+        let until = reader.optional("until", .duration())
+        guard let place else { return nil }
+        var load = Scenario.Load(agent: "", count: 0)
+        load.recording = Scenario.Load.Recorded(
+            paths: [place], speed: speed.factor, until: until)
+        return load
+    }
+}
+
+/// How fast a recording is played.
+enum PlayingSpeed: Sendable {
+    /// So many times as fast as it was recorded.
+    case factor(Double)
+    /// As fast as there is room.
+    case greatest
+
+    var factor: Double? {
+        switch self {
+        case .factor(let factor): factor
+        case .greatest: nil
+        }
+    }
+}
+
+extension Reading where Value == PlayingSpeed {
+    /// A factor, or `max`.
+    fileprivate static var speed: Reading {
+        Reading<String>.scalarText.checked { text in
+            text == "max" || Double(text).map { $0 > 0 && $0 <= 1_000_000 } ?? false
+                ? nil
+                : Complaint(
+                    "a speed is a factor above 0, or 'max'",
+                    help: "write 'speed: 2' for twice as fast as it was recorded")
+        }.map { text in Double(text).map { .factor($0) } ?? .greatest }
     }
 }
 

@@ -43,6 +43,9 @@ extension Scenario {
         for reference in file.references {
             check(reference, in: topology, reportingTo: diagnostics)
         }
+        scenario.resolveRecordings(
+            for: topology, in: path.lastIndex(of: "/").map { String(path[...$0]) } ?? "",
+            references: file.references, reportingTo: diagnostics)
         return diagnostics.hasErrors
             ? nil : Loaded(scenario: scenario, topology: topology, source: source)
     }

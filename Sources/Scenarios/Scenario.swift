@@ -91,6 +91,20 @@ extension Scenario {
         public var size: Int?
         /// The message type, where the kind can choose: to a `ping` a probe answers `echo`.
         public var type: String?
+        /// A recording of what an agent of this name sent, which is sent again.
+        public var recording: Recorded?
+
+        /// A recording as a load.
+        public struct Recorded: Sendable, Equatable {
+            /// The recording's place, and once it was looked at the histories in which the agent is.
+            public var paths: [String]
+            /// How many times as fast as then; nil is as fast as there is room.
+            public var speed: Double?
+            /// Up to so long after the recording's first message; nil for all of it.
+            public var until: Duration?
+            /// When the recording's first message was sent, in nanoseconds.
+            public var origin: UInt64 = 0
+        }
 
         /// What an agent is told to send.
         public init(
@@ -109,6 +123,11 @@ extension Scenario {
             if let rate { members["rate"] = .double(rate) }
             if let size { members["size"] = Value(size) }
             if let type { members["type"] = .string(type) }
+            if let recording {
+                members["recording"] = .array(recording.paths.map(Value.string))
+                members["origin_ns"] = .string(String(recording.origin))
+                members["speed"] = recording.speed.map(Value.double)
+            }
             return .object(members)
         }
     }

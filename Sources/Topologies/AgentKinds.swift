@@ -72,6 +72,10 @@ extension AgentKind {
                 Setting("latency", .flag),
                 Setting("as", .senders),
             ]),
+        // Stands in for an agent of a recording.
+        AgentKind(
+            "double", executable: "synmesh-probe",
+            settings: [Setting("subscribe", .subscribedTopics)]),
         AgentKind(
             "camera", executable: "synmesh-photogrammetry",
             settings: [

@@ -95,12 +95,12 @@ struct RuleArguments: ParsableArguments {
     var relative: [String] = []
 
     @Option(help: ArgumentHelp("The order of this list does not count.", valueName: "path"))
-    var multiset: [String] = []
+    var asMultiset: [String] = []
 
     @Option(
         help: ArgumentHelp(
             "Neither order nor repetitions of this list count.", valueName: "path"))
-    var set: [String] = []
+    var asSet: [String] = []
 
     @Option(
         help: ArgumentHelp(
@@ -121,8 +121,8 @@ struct RuleArguments: ParsableArguments {
                     let (path, value) = try Self.number(text)
                     return try Self.rule(path, .relative(value))
                 }
-                + multiset.map { try Self.rule($0, .multiset) }
-                + set.map { try Self.rule($0, .set) }
+                + asMultiset.map { try Self.rule($0, .multiset) }
+                + asSet.map { try Self.rule($0, .set) }
                 + keyed.map { text in
                     let (path, member) = try Self.split(text)
                     return try Self.rule(path, .keyed(member))

@@ -30,35 +30,55 @@ struct Run: AsyncParsableCommand {
 
     func run() async throws {
         let loaded = try loadScenario(scenario, adjusting: adjustments.read())
-        guard let guardian = Synmesh.guardian else { throw ExitStatus.defect.code }
-        let rehearsal: Rehearsal
-        let verdict: Verdict
-        var interruptions: Interruptions?
-        do {
-            let watched = try Interruptions()
-            interruptions = watched
-            rehearsal = try Rehearsal(loaded, guardian: guardian, options: options.runOptions)
-            let play = Task { try await rehearsal.play() }
-            await watched.watch {
-                play.cancel()
-            } again: {
-                await rehearsal.kill()
+        let (verdict, _) = try await play(loaded, options: options.runOptions) {
+            verdict, directory in
+            if json {
+                print(verdict.json.canonical)
+            } else {
+                let report = TerminalReport(verdict, directory: directory)
+                print(report.text(colour: isColourful(descriptor: 1)))
             }
-            verdict = try await play.value
-        } catch {
-            if await interruptions?.count ?? 0 > 0 { throw ExitStatus.interrupted.code }
-            printError("synmesh: \(error)")
-            throw ExitStatus(for: error).code
         }
-        if json {
-            print(verdict.json.canonical)
-        } else {
-            let report = TerminalReport(verdict, directory: rehearsal.directory.path)
-            print(report.text(colour: isColourful(descriptor: 1)))
-        }
-        if await interruptions?.count ?? 0 > 0 { throw ExitStatus.interrupted.code }
         throw ExitCode(verdict.exitCode)
     }
+}
+
+/// Plays a scenario to its end; Ctrl-C ends it in order, and then this with exit code 130.
+///
+/// - Parameters:
+///   - loaded: The scenario.
+///   - options: Where logs go, and the like.
+///   - show: Gets the verdict and the run's directory, also of a run that was interrupted.
+/// - Returns: The verdict and the run's directory.
+/// - Throws: `ExitCode`, after the reason was printed.
+@discardableResult
+func play(
+    _ loaded: Scenario.Loaded, options: RunOptions,
+    showing show: (Verdict, String) -> Void = { _, _ in }
+) async throws -> (verdict: Verdict, directory: String) {
+    guard let guardian = Synmesh.guardian else { throw ExitStatus.defect.code }
+    let rehearsal: Rehearsal
+    let verdict: Verdict
+    var interruptions: Interruptions?
+    do {
+        let watched = try Interruptions()
+        interruptions = watched
+        rehearsal = try Rehearsal(loaded, guardian: guardian, options: options)
+        let play = Task { try await rehearsal.play() }
+        await watched.watch {
+            play.cancel()
+        } again: {
+            await rehearsal.kill()
+        }
+        verdict = try await play.value
+    } catch {
+        if await interruptions?.count ?? 0 > 0 { throw ExitStatus.interrupted.code }
+        printError("synmesh: \(error)")
+        throw ExitStatus(for: error).code
+    }
+    show(verdict, rehearsal.directory.path)
+    if await interruptions?.count ?? 0 > 0 { throw ExitStatus.interrupted.code }
+    return (verdict, rehearsal.directory.path)
 }
 
 struct RunArguments: ParsableArguments {

@@ -7,7 +7,7 @@ struct Program {
     static func main() async {
         var guardian: Guardian?
         if let command = CommandLine.arguments.dropFirst().first,
-            ["up", "run", "bench", "conformance"].contains(command), !asksForHelp,
+            ["up", "run", "replay", "bench", "conformance"].contains(command), !asksForHelp,
             command != "up" || !Up.isDetaching(CommandLine.arguments.dropFirst(2))
         {
             do throws(SupervisionError) {
@@ -41,7 +41,8 @@ struct Synmesh: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             Check.self, Up.self, Down.self, Ps.self, Logs.self, Restart.self, Stop.self,
-            Start.self, Scale.self, Explain.self, Events.self, Clean.self, Run.self, Diff.self,
+            Start.self, Scale.self, Explain.self, Events.self, Clean.self, Run.self, Replay.self,
+            Diff.self,
             Report.self, HistoryCommand.self, Judge.self, Runs.self, Bench.self, Conform.self,
         ])
 }

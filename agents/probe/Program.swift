@@ -6,6 +6,6 @@ struct Program {
     static func main() {
         let arguments = Array(CommandLine.arguments.dropFirst())
         guard arguments.isEmpty else { Measuring.run(arguments) }
-        AgentMain.run("synmesh-probe", kinds: ["probe": Probe.self])
+        AgentMain.run("synmesh-probe", kinds: ["probe": Probe.self, "double": StandIn.self])
     }
 }

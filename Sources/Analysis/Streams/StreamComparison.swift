@@ -212,7 +212,9 @@ public struct StreamComparison {
                 survey.meet(key, of: side, alignment: options.alignment)
                 sides[side.rawValue].aligner.meet(key)
             }
-            guard kind.direction == .delivered else {
+            guard kind.direction == .delivered,
+                options.sources?.contains(kind.flow.source) ?? true
+            else {
                 sides[side.rawValue].uses.append(nil)
                 continue
             }
