@@ -103,6 +103,12 @@ struct Replay: AsyncParsableCommand {
             report = outcome.report
             damages = outcome.damages
         }
+        if let report {
+            // The run's own verdict knows nothing of the recording.
+            let diff = DiffReport(report, left: recording, right: directory)
+            try (diff.json.canonical + "\n").write(
+                toFile: directory + "/replay.json", atomically: true, encoding: .utf8)
+        }
         show(verdict, directory, report)
         for damage in damages { printError(damage) }
         let isSame = report.map { DiffReport($0, left: "", right: "").isSame } ?? true

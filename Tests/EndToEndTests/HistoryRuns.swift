@@ -76,6 +76,97 @@ import Testing
         #expect(turns.allSatisfy { $0 > 0 })
     }
 
+    @Test(
+        "A run is played again on the other transport and back, alone and as a load, and judged",
+        .timeLimit(.minutes(5)))
+    func replay() throws {
+        let folder = try TemporaryFolder()
+        let (_, verdict) = try Program.play("scenarios/twin.yaml", in: folder)
+        let twin = "\(folder.path)/twin/\(try #require(verdict["run"]?.string))"
+        let mesh = "\(twin)/twin-zmq"
+        func play(_ arguments: String...) throws -> Value {
+            let ending = try Program(
+                ["replay", "--json", "--logs", folder.path] + arguments, in: folder
+            ).wait()
+            #expect(ending.exitCode == 0, "\(ending.errors)")
+            return try Value(parsing: ending.output)
+        }
+        let there = try play(mesh, "--on", "nats")
+        #expect(there["comparison"]?["counts"]?["match"]?.integer ?? 0 > 8_000)
+        #expect(there["verdict"]?["latency"]?["nats"] != nil)
+        let run = try #require(there["directory"]?.string)
+        let kept = try String(contentsOfFile: "\(run)/replay.json", encoding: .utf8)
+        #expect(try Value(parsing: kept) == there["comparison"])
+        let back = try play(run, "--on", "zmq", "--speed", "max")
+        #expect(back["comparison"]?["same"] == true)
+        #expect(back["verdict"]?["latency"]?["zmq"] != nil)
+        let alone = try play(
+            mesh, "--alone", "echo", "--topology", "topologies/twin-mesh.yaml", "--speed", "4")
+        #expect(alone["comparison"]?["counts"]?["match"] == 2_000)
+
+        // An agent that answers otherwise than then is found out.
+        let topology = try folder.write(
+            try String(
+                contentsOfFile: "\(Program.repository)/topologies/twin-mesh.yaml", encoding: .utf8
+            ).replacing("  mesh:\n    kind: mesh", with: "  mesh:\n    kind: probe"),
+            to: "other.yaml")
+        let other = try Program.run(
+            "replay", mesh, "--json", "--logs", folder.path, "--alone", "mesh", "--topology",
+            topology, in: folder)
+        #expect(other.exitCode == 1)
+        #expect(try Value(parsing: other.output)["comparison"]?["counts"]?["missing"] == 5)
+
+        // As the load of a scenario of one's own.
+        let scenario = try folder.write(
+            """
+            synmesh: 1
+            topology: \(Program.repository)/topologies/twin-mesh.yaml
+            steps:
+              - baseline:
+                  load: { pinger: { recording: \(mesh), speed: 2, until: 300ms } }
+            """, to: "recorded.yaml")
+        let (_, recorded) = try Program.play(scenario, in: folder)
+        #expect(recorded["verdict"] == "pass")
+        let sent = try #require(recorded.count("delivery", "sent"))
+        #expect(sent > 1_000 && sent < 8_000)
+        let wrong = try folder.write(
+            """
+            synmesh: 1
+            topology: \(Program.repository)/topologies/twin-mesh.yaml
+            steps: [ { baseline: { load: { pinger: { recording: nowhere } } } } ]
+            """, to: "wrong.yaml")
+        let refused = try Program.run("check", wrong, in: folder)
+        #expect(refused.exitCode == 2)
+        #expect(refused.output.contains("wrong.yaml:3:"), "\(refused.output)")
+
+        let judged = try Program.run(
+            "judge", mesh, "--json", "--check", "delivery", "--check", "order", "--check", "causal",
+            "--check", "once:ping->echo", "--check", "clouds", "--check", "latency:p99=60s",
+            "--check",
+            #"command:grep -c recorded >&2 && echo '{"verdict":"pass","reason":"counted"}'"#,
+            "--check", "command:exit 3", "--check", "command:kill -9 $$", in: folder)
+        #expect(judged.exitCode == 1)
+        let verdicts = (try Value(parsing: judged.output).array ?? []).compactMap {
+            $0["verdict"]?.string
+        }
+        #expect(
+            verdicts == Array(repeating: "pass", count: 7) + ["inconclusive", "inconclusive"],
+            "\(judged.output)")
+
+        let runs = try Program.run("runs", "--logs", folder.path, "--json", in: folder)
+        let listed = try Value(parsing: runs.output).array ?? []
+        #expect(listed.count == 6)
+        #expect(listed.count { $0["name"] == "replay" } == 4)
+        let compared = try Program.run(
+            "runs", "compare", "--logs", folder.path, "--name", "replay", in: folder)
+        #expect(compared.output.contains("delivered"))
+        let pruned = try Program.run(
+            "runs", "prune", "--logs", folder.path, "--within", "1B", "--keep", "1", in: folder)
+        #expect(pruned.exitCode == 0)
+        let left = try Program.run("runs", "--logs", folder.path, "--json", in: folder)
+        #expect(try Value(parsing: left.output).array?.count == 3)
+    }
+
     @Test("A damaged history is said to be that, recovered, and never taken for whole")
     func damage() throws {
         let folder = try TemporaryFolder()
