@@ -1,5 +1,6 @@
 public import JSON
 public import Messaging
+public import Recording
 public import Wire
 
 /// What the orchestrator tells an agent by its environment, read once and checked.
@@ -18,6 +19,8 @@ public struct AgentEnvironment: Hashable, Sendable {
     public let seed: UInt64
     /// The agent's history file, which does not exist yet.
     public let history: String
+    /// When it goes on in another file; nil never.
+    public let rotation: HistoryRotation?
     /// What the former incarnation left behind; the file may not exist.
     public let state: String?
     /// Which of the program's agents this is.
@@ -62,6 +65,7 @@ public struct AgentEnvironment: Hashable, Sendable {
             offset: reader.number("SYNMESH_CLOCK_OFFSET", in: Int64.min...Int64.max))
         seed = reader.number("SYNMESH_SEED", in: 0...UInt64.max)
         history = reader.text("SYNMESH_HISTORY")
+        rotation = HistoryRotation(environment: variable)
         state = reader.optional("SYNMESH_STATE")
         kind = reader.name("SYNMESH_KIND")
         transport = reader.transport("SYNMESH_TRANSPORT")

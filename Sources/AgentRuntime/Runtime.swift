@@ -66,7 +66,8 @@ final class Runtime {
         }
         do throws(HistoryError) {
             history = try HistoryWriter(
-                path: environment.history, process: environment.name, clock: environment.clock)
+                path: environment.history, process: environment.name, clock: environment.clock,
+                rotation: environment.rotation)
         } catch {
             throw AgentFailure(.failed, "could not begin the history: \(error)")
         }

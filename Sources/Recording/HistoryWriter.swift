@@ -15,33 +15,56 @@ public import Wire
 ///
 /// For one thread: it is not `Sendable`. The files can be read at any time, by anybody.
 public final class HistoryWriter {
-    /// The file.
+    /// The file; of a history that goes on in others, the first.
     public let path: String
     /// The process that records.
     public let process: String
     /// Contents longer than this are recorded as digest and length, but for those that their sender
     /// has to send again until they are acknowledged.
     public let contentLimit: Int
-    /// Messages in the file, annotations included.
+    /// Messages written, annotations included.
     public private(set) var messageCount: UInt64 = 0
+    /// How many files the history has.
+    public private(set) var partCount = 1
+    /// How often it could not go on in another file and went on in the one that it had.
+    public private(set) var rotationFailures = 0
 
     private static let annotationsID: UInt16 = 1
 
     private let clock: RunClock
+    private let rotation: HistoryRotation?
     private var file: LiveFile?
+    /// When the file was begun.
+    private var began: UInt64
+    /// Not before this many bytes is another file tried: after a failure further on than at first.
+    private var rotateAt: Int
     private var channels = ChannelTable(last: HistoryWriter.annotationsID)
     private var annotationCount: UInt32 = 0
 
     /// Creates the file; one that exists is never touched.
     ///
+    /// - Parameters:
+    ///   - path: Where.
+    ///   - process: The process that records.
+    ///   - clock: The run's.
+    ///   - contentLimit: Longer contents are recorded as digest and length.
+    ///   - rotation: When to go on in `NAME.2.mcap`, `NAME.3.mcap` and so on; nil never.
     /// - Throws: `HistoryError` with `EEXIST` when there is a file at `path`.
     public init(
-        path: String, process: String, clock: RunClock, contentLimit: Int = 65_536
+        path: String, process: String, clock: RunClock, contentLimit: Int = 65_536,
+        rotation: HistoryRotation? = nil
     ) throws(HistoryError) {
         self.path = path
         self.process = process
         self.clock = clock
         self.contentLimit = contentLimit
+        self.rotation = rotation
+        began = clock.now
+        rotateAt = rotation?.bytes ?? .max
+        file = try LiveFile(path: path, prologue: Self.prologue(process, clock, part: 1))
+    }
+
+    private static func prologue(_ process: String, _ clock: RunClock, part: Int) -> [UInt8] {
         var prologue = MCAP.magic
         prologue.appendRecord(.header) { body in
             body.append(prefixed: HistoryFormat.profile)
@@ -49,13 +72,45 @@ public final class HistoryWriter {
         }
         prologue.appendRecord(.metadata) { body in
             body.append(prefixed: HistoryFormat.metadataName)
-            body.append(map: [
+            var members = [
                 ("process", process), ("format", HistoryFormat.version),
                 ("clock_offset", String(clock.offset)),
-            ])
+            ]
+            if part > 1 { members.append(("part", String(part))) }
+            body.append(map: members)
         }
-        prologue += Channel.annotationsRecord(id: Self.annotationsID, agent: process)
-        file = try LiveFile(path: path, prologue: prologue)
+        return prologue + Channel.annotationsRecord(id: Self.annotationsID, agent: process)
+    }
+
+    /// The file to write to: another one where the one that there is has become too large or too old.
+    private func current(at now: @autoclosure () -> UInt64) throws(HistoryError) -> LiveFile {
+        guard let file else { throw HistoryError(.record, path, .closed) }
+        guard let rotation else { return file }
+        let isFull = file.position >= rotateAt
+        guard isFull || rotation.nanoseconds.map({ now() - began >= $0 }) ?? false else {
+            return file
+        }
+        do throws(HistoryError) {
+            let next = try LiveFile(
+                path: HistoryRotation.path(of: partCount + 1, after: path),
+                prologue: Self.prologue(process, clock, part: partCount + 1))
+            // From here on it is the file, however the old one ends: that one is valid as it is.
+            partCount += 1
+            self.file = next
+            began = clock.now
+            rotateAt = rotation.bytes ?? .max
+            channels = ChannelTable(last: Self.annotationsID)
+            annotationCount = 0
+            try? file.finish()
+            return next
+        } catch {
+            // A large file is better than none.
+            rotationFailures += 1
+            rotateAt = file.position + (rotation.bytes ?? HistoryRotation.bytesMin)
+            began = clock.now
+            try? annotate(.note("The history goes on in this file: \(error).", at: clock.now))
+            return file
+        }
     }
 
     /// Records that an envelope was sent or delivered.
@@ -66,8 +121,8 @@ public final class HistoryWriter {
     public func record(
         _ envelope: Envelope, _ direction: Direction, transport: String, lane: Lane = .primary
     ) throws(HistoryError) {
-        guard let file else { throw HistoryError(.record, path, .closed) }
         let observed = clock.now
+        let file = try current(at: observed)
         // What may have to be sent again after a crash must be there whole.
         let isKept =
             envelope.delivery == .atLeastOnce && direction == .sent && lane == .primary
@@ -137,7 +192,7 @@ public final class HistoryWriter {
         return channels.id(of: channel).map {
             Strand(
                 type: envelope.type, contentEncoding: envelope.contentEncoding, channel: $0,
-                sequenceHigh: high)
+                sequenceHigh: high, part: partCount)
         }
     }
 
@@ -160,7 +215,9 @@ public final class HistoryWriter {
         guard content.count <= contentLimit,
             UInt32(truncatingIfNeeded: sequence >> 32) == strand.sequenceHigh
         else { return false }
-        guard let file else { throw HistoryError(.record, path, .closed) }
+        let file = try current(at: observed ?? clock.now)
+        // Another file has other channels.
+        guard strand.part == partCount else { return false }
         let count = RecordPen.messageLength(content.count)
         var pen = RecordPen(try file.reserve(count))
         pen.writeMessage(
@@ -175,7 +232,7 @@ public final class HistoryWriter {
     ///
     /// - Throws: `HistoryError`: the disk is full, or the writer was sealed.
     public func annotate(_ annotation: Annotation) throws(HistoryError) {
-        guard let file else { throw HistoryError(.record, path, .closed) }
+        let file = try current(at: clock.now)
         let json = annotation.json
         let count = RecordPen.messageLength(json.count)
         var pen = RecordPen(try file.reserve(count))
@@ -224,6 +281,8 @@ public struct Strand: Sendable, Hashable {
     public let contentEncoding: Envelope.ContentEncoding
     fileprivate let channel: UInt16
     fileprivate let sequenceHigh: UInt32
+    /// The number of the file that the channel is in.
+    fileprivate let part: Int
 }
 
 @available(*, unavailable, message: "a history is written by one thread; give it away for good")

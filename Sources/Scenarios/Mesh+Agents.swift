@@ -110,6 +110,10 @@ extension Mesh {
         var environment = environment(
             of: agent.name, incarnation: incarnation, context: context, place: place,
             control: control)
+        // What was kept for others is looked for in one file.
+        if !topology.agents.contains(where: { $0.delivery == .atLeastOnce }) {
+            environment.merge(rotation(of: topology)) { $1 }
+        }
         environment["SYNMESH_KIND"] = agent.kind
         environment["SYNMESH_TRANSPORT"] = transport.rawValue
         environment["SYNMESH_WIRE"] = agent.wire.rawValue

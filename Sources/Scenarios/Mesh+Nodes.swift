@@ -194,6 +194,7 @@ extension Mesh {
     ) async throws {
         let path = "\(place.directory.processesPath)/\(name).json"
         let (context, place, control) = (context, place, control.endpoint)
+        let rotation = Self.rotation(of: topology)
         try await context.supervisor.spawn(place.process(name)) { incarnation in
             // A node without its file ends with an error that is in its log.
             try? Data((configuration().canonical + "\n").utf8).write(to: URL(filePath: path))
@@ -201,7 +202,8 @@ extension Mesh {
                 executable: context.programs + "/synmesh-node", arguments: [program ?? role, path],
                 environment: Mesh.environment(
                     of: name, incarnation: incarnation, context: context, place: place,
-                    control: control),
+                    control: control
+                ).merging(rotation) { $1 },
                 logPath: place.directory.processLogPath(name: name),
                 showsOnConsole: context.options.showsOutput,
                 restart: RestartPolicy(.onFailure))
@@ -229,6 +231,14 @@ extension Mesh {
             sentences.append("Port \(port) is held by \(holders).")
         }
         return sentences
+    }
+
+    /// When the histories of a topology's processes go on in other files, as their environment says it.
+    static func rotation(of topology: Topology) -> [String: String] {
+        var variables: [String: String] = [:]
+        variables[HistoryRotation.sizeVariable] = topology.historyLimit?.bytes.map { "\($0)" }
+        variables[HistoryRotation.timeVariable] = topology.historyLimit?.seconds.map { "\($0)" }
+        return variables
     }
 
     /// The environment that every child of the mesh gets.

@@ -13,6 +13,7 @@ struct Declarations {
     var processGroups: [Keyed<Group>] = []
     /// Where `agents` stands.
     var agentsLocation: Location?
+    var historyLimit: HistoryLimit?
 
     struct Server {
         let maximumPayload: Int
@@ -151,8 +152,23 @@ extension Declarations {
                 default: [])
             declarations.processGroups = file.optional(
                 "groups", .dictionary(of: group, count: few), default: [])
+            declarations.historyLimit = file.optional("history", historyLimit) ?? nil
             declarations.agentsLocation = file.keyLocation(of: "agents")
             return declarations
+        }
+    }
+
+    private static var historyLimit: Reading<HistoryLimit?> {
+        .mapping { history in
+            let size = history.optional("max_size", .byteSize(in: 65_536...(1 << 50)))
+            let time = history.optional(
+                "max_time", .duration(in: .seconds(1) ... .seconds(31_536_000)))
+            if size == nil, time == nil {
+                history.diagnostics.error(
+                    "nothing says when a history goes on in another file", at: history.heading,
+                    help: "write 'max_size: 1GB', 'max_time: 10min', or both")
+            }
+            return HistoryLimit(bytes: size, seconds: time.map { Int($0.components.seconds) })
         }
     }
 

@@ -83,6 +83,7 @@ final class Resolver {
             directory: directory,
             servers: servers,
             branches: branches, topicProxies: topicProxies, pools: pools, agents: agents,
-            processes: processes, groups: groups, blindSpots: blindSpots)
+            processes: processes, groups: groups,
+            historyLimit: declarations.historyLimit, blindSpots: blindSpots)
     }
 }

@@ -30,8 +30,18 @@ public struct Topology: Sendable {
     public let processes: [HelperProcess]
     /// What of agents and processes lives and dies together.
     public let groups: [ProcessGroup]
+    /// When histories go on in other files; nil never.
+    public let historyLimit: HistoryLimit?
     /// What no run of it can show, and why.
     public let blindSpots: [BlindSpot]
+}
+
+/// How large and how old a file of a history becomes.
+public struct HistoryLimit: Sendable, Hashable {
+    /// Bytes; nil for any size.
+    public let bytes: Int?
+    /// Seconds; nil for any time.
+    public let seconds: Int?
 }
 
 extension Topology {

@@ -58,7 +58,9 @@ struct ChildEnvironment {
     func history(of process: String) throws(RoutingError) -> HistoryWriter? {
         guard let historyPath else { return nil }
         do throws(HistoryError) {
-            return try HistoryWriter(path: historyPath, process: process, clock: clock)
+            return try HistoryWriter(
+                path: historyPath, process: process, clock: clock,
+                rotation: HistoryRotation(environment: Self.text))
         } catch {
             throw .history(error)
         }

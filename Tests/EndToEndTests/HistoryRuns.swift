@@ -14,10 +14,14 @@ import Testing
         .timeLimit(.minutes(5)))
     func tour() throws {
         let folder = try TemporaryFolder()
-        let (ending, verdict) = try Program.play("scenarios/twin.yaml", in: folder)
+        // Histories of several files are one to everybody who reads them.
+        let (ending, verdict) = try Program.play(
+            "scenarios/twin.yaml", in: folder, "--set", "history={max_size: 64KiB}")
         #expect(ending.exitCode == 0, "\(ending.errors)")
         let run = "\(folder.path)/twin/\(try #require(verdict["run"]?.string))"
         let mesh = "\(run)/twin-zmq"
+        let files = try FileManager.default.contentsOfDirectory(atPath: "\(mesh)/histories")
+        #expect(files.contains { $0.hasSuffix(".1.3.mcap") }, "\(files)")
 
         let info = try Program.run("history", "info", mesh, "--json", in: folder)
         #expect(info.exitCode == 0, "\(info.errors)")
