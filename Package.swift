@@ -34,6 +34,7 @@ let collections: Target.Dependency = .product(name: "DequeModule", package: "swi
 let histogram: Target.Dependency = .product(
     name: "Histogram", package: "hdrhistogram-swift")
 let database: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let mustache: Target.Dependency = .product(name: "Mustache", package: "swift-mustache")
 let argumentParser: Target.Dependency = .product(
     name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -53,6 +54,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
     ],
     targets: [
         // C seams
@@ -142,7 +144,7 @@ let package = Package(
             ]),
 
         // Faces
-        module("Reporting", ["Analysis", "Checkers", "Histories", "JSON", "Wire"]),
+        module("Reporting", ["Analysis", "Checkers", "Histories", "JSON", "Wire", mustache]),
         program(
             "synmesh",
             [

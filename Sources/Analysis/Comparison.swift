@@ -35,6 +35,9 @@ public struct ComparisonOptions: Sendable, Hashable {
     /// How far, in nanoseconds, both sides may get ahead of an envelope that one of them has not
     /// delivered yet before it counts as late; `nil` where the sides' clocks do not compare.
     public var lateAfter: UInt64?
+    /// Places that differ by themselves: what differs in them alone is tolerated, where both sides are read
+    /// as streams.
+    public var noisyPlaces: Set<String> = []
     /// Only what these agents sent, where both sides are read as streams; `nil` for all.
     public var sources: Set<String>?
     /// Differences kept of each class; the rest is counted.
@@ -227,8 +230,6 @@ public struct ComparisonDifference: Sendable, Hashable {
     public let right: String?
     /// In one sentence.
     public internal(set) var reason: String
-    /// Every place that differs and that no rule lets pass, lists counted as one place.
-    var places: Set<String> = []
     /// The first envelope that differs of those from which this one follows, if it follows from one.
     public internal(set) var ancestor: Identity?
 }
@@ -268,13 +269,11 @@ public struct ComparisonReport: Sendable, Hashable {
     /// The first one, where both sides were read as streams.
     public internal(set) var first: FirstDivergence?
     /// Places that differ as often between runs that should be the same.
-    public internal(set) var noisePlaces: [Noise] = []
+    public var noisePlaces: [Noise] = []
     /// Whether there were more causes than are looked at, so that not every cascade is folded.
     public internal(set) var causesOmitted = false
     /// How often both sides were read to pair them; 1 where they are held.
     public internal(set) var passes = 1
-    /// How many envelopes differ in exactly these places.
-    var placeSets: [Set<String>: Int] = [:]
     /// In how many envelopes a place differed, lists counted as one place: what an A/A run calls noise.
     public var paths: [String: Int] = [:]
 
@@ -287,7 +286,6 @@ public struct ComparisonReport: Sendable, Hashable {
         differences += other.differences
         differencesOmitted += other.differencesOmitted
         paths.merge(other.paths, uniquingKeysWith: +)
-        placeSets.merge(other.placeSets, uniquingKeysWith: +)
         first = first ?? other.first
         noisePlaces = noisePlaces.isEmpty ? other.noisePlaces : noisePlaces
         causesOmitted = causesOmitted || other.causesOmitted

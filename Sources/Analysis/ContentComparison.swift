@@ -18,11 +18,15 @@ struct ContentComparison {
     var gravePlaces: Set<String> = []
 
     /// The class of a pair of which nothing else is wrong; nil for a match.
-    var deviation: Deviation? {
+    ///
+    /// - Parameter noisy: Places that differ by themselves.
+    /// - Returns: The class.
+    func deviation(noisy: Set<String>) -> Deviation? {
         if isUndecidable { return .undecidable }
         return switch weight {
         case nil: nil
-        case .different: .payload
+        case .different:
+            !gravePlaces.isEmpty && gravePlaces.isSubset(of: noisy) ? .tolerated : .payload
         case .tolerated: .tolerated
         case .ignored: .ignored
         }

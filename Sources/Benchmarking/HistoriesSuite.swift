@@ -106,6 +106,8 @@ struct HistoriesSuite: Suite {
             try await onDedicatedThread(named: "plant") {
                 try recordings.write(to: sides[0], isRight: false)
                 try recordings.write(to: sides[1], isRight: true)
+                // What the disk still writes would be measured with the rest.
+                sync()
             }
             let outcome = try await Self.run(
                 ["diff", "--json"] + PlantedRecordings.ruleArguments + sides)

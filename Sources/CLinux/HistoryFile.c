@@ -21,6 +21,10 @@ int synmesh_file_reserve(int file, int64_t offset, int64_t length) {
     return result;
 }
 
+void synmesh_file_begin_writing(int file, int64_t offset, int64_t length) {
+    (void)sync_file_range(file, offset, length, SYNC_FILE_RANGE_WRITE);
+}
+
 int synmesh_rename_new(const char *from, const char *to) {
     if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
     if (errno != EINVAL && errno != ENOSYS) return errno;

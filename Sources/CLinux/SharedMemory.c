@@ -23,8 +23,9 @@ static int request(int file, int command, struct flock *lock) {
     return result;
 }
 
-int synmesh_lock_try(int file, int64_t offset, bool exclusive) {
+int synmesh_lock_try(int file, int64_t offset, int64_t count, bool exclusive) {
     struct flock lock = byte_at(offset, exclusive ? F_WRLCK : F_RDLCK);
+    lock.l_len = count;
     if (request(file, F_OFD_SETLK, &lock) == 0) return 1;
     return errno == EAGAIN || errno == EACCES ? 0 : -1;
 }

@@ -29,26 +29,34 @@ public enum HistoryComparison {
         bounds: StreamComparison.Bounds = .init(),
         noise: (HistoryFiles, HistoryFiles)? = nil
     ) throws(HistoryError) -> Outcome {
-        var outcome: Outcome?
-        let reference: Outcome? =
-            if let noise {
-                try compare(noise.0, noise.1, options: options, bounds: bounds)
-            } else {
-                nil
-            }
-        for (one, other) in pairs(left, right) {
-            let next = try compare(one, other, options, bounds, noise: reference?.report)
-            if outcome == nil {
-                outcome = next
-            } else {
-                outcome?.report.add(next.report)
-                outcome?.damages += next.damages
-            }
+        var outcome = try compare(left, right, options, bounds)
+        guard let noise else { return outcome }
+        let reference = try compare(noise.0, noise.1, options, bounds)
+        let noisy = outcome.report.noise(beside: reference.report, rules: options.rules)
+        if !noisy.isEmpty {
+            // Again, so that what else is wrong with envelopes that differ in such places comes out.
+            var options = options
+            options.noisyPlaces = Set(noisy.map(\.path))
+            outcome = try compare(left, right, options, bounds)
+            outcome.report.noisePlaces = noisy
         }
+        outcome.damages += reference.damages.map { "noise: \($0)" }
+        return outcome
+    }
+
+    private static func compare(
+        _ left: HistoryFiles, _ right: HistoryFiles, _ options: ComparisonOptions,
+        _ bounds: StreamComparison.Bounds
+    ) throws(HistoryError) -> Outcome {
         let nothing = ComparisonReport(counts: ComparisonCounts(mode: options.mode))
-        var whole = outcome ?? Outcome(report: nothing, damages: [])
-        whole.damages += reference?.damages.map { "noise: \($0)" } ?? []
-        return whole
+        var whole: Outcome?
+        for (one, other) in pairs(left, right) {
+            let next = try compare(one, other, options, bounds)
+            whole?.report.add(next.report)
+            whole?.damages += next.damages
+            whole = whole ?? next
+        }
+        return whole ?? Outcome(report: nothing, damages: [])
     }
 
     /// Meshes of the same name.
@@ -70,7 +78,7 @@ public enum HistoryComparison {
 
     private static func compare(
         _ left: [String], _ right: [String], _ options: ComparisonOptions,
-        _ bounds: StreamComparison.Bounds, noise: ComparisonReport?
+        _ bounds: StreamComparison.Bounds
     ) throws(HistoryError) -> Outcome {
         var one = try MergedCursor(paths: left)
         var other = try MergedCursor(paths: right)
@@ -90,7 +98,7 @@ public enum HistoryComparison {
                 }
             }
         } while try comparison.endPass(fetch: fetch)
-        return Outcome(report: comparison.report(noise: noise), damages: damages)
+        return Outcome(report: comparison.report(), damages: damages)
     }
 
     /// Hands on one item of one side.

@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// A file with chunks, message indexes and a summary, written in one go.
@@ -13,6 +14,9 @@ struct SealedFile: ~Copyable {
 
     private let file: OpenFile
     private var offset = 0
+    /// Up to where the disk was told to write: what it writes meanwhile need not be waited for at the end.
+    private var submitted = 0
+    private static let submitLength = 8 << 20
     /// Bytes that are not written yet; they stand at `offset`.
     private var pending: [UInt8] = []
 
@@ -183,6 +187,9 @@ struct SealedFile: ~Copyable {
         try file.write(pending, at: offset, attempt: .seal)
         offset += pending.count
         pending.removeAll(keepingCapacity: true)
+        guard offset - submitted >= Self.submitLength else { return }
+        synmesh_file_begin_writing(file.number, Int64(submitted), Int64(offset - submitted))
+        submitted = offset
     }
 }
 

@@ -44,7 +44,8 @@ public struct DiffReport: Sendable {
         let grave = report.differences.filter { ![.tolerated, .ignored].contains($0.deviation) }
         let light = report.differences.filter { [.tolerated, .ignored].contains($0.deviation) }
         let followers = followers
-        let roots = (grave + light).filter { $0.ancestor == nil || !isListed($0.ancestor) }
+        let listed = Set(report.differences.map(\.identity))
+        let roots = (grave + light).filter { $0.ancestor.map { !listed.contains($0) } ?? true }
         var shown = 0
         for difference in roots.prefix(Self.differencesMax) {
             lines += [""] + describe(difference, ink, width)
@@ -77,10 +78,6 @@ public struct DiffReport: Sendable {
         return counts
     }
 
-    private func isListed(_ identity: Identity?) -> Bool {
-        report.differences.contains { $0.identity == identity }
-    }
-
     /// The first divergence in its flow: what both sides have alike stands once.
     private func describe(
         _ first: FirstDivergence, _ ink: Ink, _ width: Int
@@ -110,7 +107,7 @@ public struct DiffReport: Sendable {
         return lines
     }
 
-    private var headline: String {
+    var headline: String {
         let counts = report.counts
         if counts.total == 0 { return "Nothing to compare: neither side delivered an envelope." }
         if counts.isAllMatch { return "All \(Numbers.count(counts.match, "envelope")) match." }

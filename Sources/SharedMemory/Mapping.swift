@@ -66,9 +66,9 @@ final class Mapping {
 
     /// Whether the lock of a byte could be had at once.
     func lock(
-        _ byte: Int64, exclusive: Bool, _ attempt: @autoclosure () -> String
+        _ byte: Int64, count: Int64 = 1, exclusive: Bool, _ attempt: @autoclosure () -> String
     ) throws(SharedMemoryError) -> Bool {
-        switch synmesh_lock_try(file, byte, exclusive) {
+        switch synmesh_lock_try(file, byte, count, exclusive) {
         case 1: return true
         case 0: return false
         default: throw .system(attempt())

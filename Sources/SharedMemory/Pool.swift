@@ -178,15 +178,24 @@ extension Pool {
     /// somebody does.
     private func take(_ slot: Int) throws(SharedMemoryError) -> UInt64? {
         var attempt: String { "could not lend slot \(slot) of pool \(name)" }
-        let lock = geometry.recordLock(slot)
+        let (lock, content) = (geometry.recordLock(slot), geometry.contentLock(slot))
         // A glance without a lock spares those who wait for readers.
-        guard reasonToTake(slot) != nil, try mapping.lockSoon(lock, attempt) else { return nil }
+        guard reasonToTake(slot) != nil else { return nil }
+        // Both locks lie beside each other, and one request has both where nobody holds either.
+        let hasBoth = try mapping.lock(content, count: 2, exclusive: true, attempt)
+        if !hasBoth {
+            guard try mapping.lockSoon(lock, attempt) else { return nil }
+        }
         defer { mapping.unlock(lock) }
         // Nobody publishes and no reader is counted while this lock is held, so whoever takes the
         // content lock now refuses no reader who has a right to come.
-        guard let reason = reasonToTake(slot),
-            try mapping.lock(geometry.contentLock(slot), exclusive: true, attempt)
-        else { return nil }
+        guard let reason = reasonToTake(slot) else {
+            if hasBoth { mapping.unlock(content) }
+            return nil
+        }
+        if !hasBoth {
+            guard try mapping.lock(content, exclusive: true, attempt) else { return nil }
+        }
         let record = record(slot)
         switch reason {
         case .free, .done: break

@@ -1,5 +1,6 @@
 import Analysis
 import ArgumentParser
+import Foundation
 import Histories
 import JSON
 import Recording
@@ -40,6 +41,11 @@ struct Diff: ParsableCommand {
             valueName: "sequences"))
     var window: UInt64 = StreamComparison.Bounds().window
 
+    @Option(
+        help: ArgumentHelp("Write a page for a browser, too.", valueName: "file"),
+        completion: .file(extensions: ["html"]))
+    var html: String?
+
     @Flag(help: "Print JSON.")
     var json = false
 
@@ -68,6 +74,15 @@ struct Diff: ParsableCommand {
         }
         let diff = DiffReport(outcome.report, left: left, right: right)
         print(json ? diff.json.canonical : diff.text(colour: isColourful(descriptor: 1)))
+        if let html {
+            do {
+                try DiffPage(outcome.report, left: left, right: right).html()
+                    .write(toFile: html, atomically: true, encoding: .utf8)
+            } catch {
+                printError("could not write '\(html)': \(error)")
+                throw ExitStatus.environment.code
+            }
+        }
         for damage in outcome.damages { printError(damage) }
         if !diff.isSame || !outcome.damages.isEmpty { throw ExitStatus.notAsExpected.code }
     }

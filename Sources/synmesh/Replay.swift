@@ -44,6 +44,9 @@ struct Replay: AsyncParsableCommand {
         help: "The topology of the agent that runs alone.", completion: .file(extensions: ["yaml"]))
     var topology: String?
 
+    @Flag(help: "Send each message when Enter is pressed, and say to whom it was delivered.")
+    var step = false
+
     @OptionGroup var rules: RuleArguments
 
     @OptionGroup var adjustments: AdjustmentArguments
@@ -95,6 +98,7 @@ struct Replay: AsyncParsableCommand {
             atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let loaded = try scenario(sends, part, in: folder)
+        if step { return try await stepThrough(loaded, sends) }
         let (verdict, directory) = try await play(loaded, options: options.runOptions)
         var report: ComparisonReport?
         var damages: [String] = []
@@ -114,6 +118,18 @@ struct Replay: AsyncParsableCommand {
         let isSame = report.map { DiffReport($0, left: "", right: "").isSame } ?? true
         if !isSame || !damages.isEmpty || verdict.exitCode != 0 {
             throw ExitStatus.notAsExpected.code
+        }
+    }
+
+    private func stepThrough(_ loaded: Scenario.Loaded, _ sends: RecordedSends) async throws {
+        let stepping = ReplayStepping(loaded, sends, until: until.map { UInt64($0 * 1e9) })
+        do {
+            print("Run directory: \(try await stepping.play(options: options.runOptions))")
+        } catch let code as ExitCode {
+            throw code
+        } catch {
+            printError("synmesh: \(error)")
+            throw ExitStatus(for: error).code
         }
     }
 

@@ -64,7 +64,10 @@ import Testing
         #expect(split.exitCode == 0, "\(split.errors)")
         let same = try Program.run("diff", mesh, merged, in: folder)
         #expect(same.exitCode == 0, "\(same.output)")
-        let apart = try Program.run("diff", merged, parts, "--json", in: folder)
+        let page = "\(folder.path)/diff.html"
+        let apart = try Program.run("diff", merged, parts, "--json", "--html", page, in: folder)
+        let html = try String(contentsOfFile: page, encoding: .utf8)
+        #expect(html.contains("envelopes match.") && html.hasSuffix("</html>\n"))
         #expect(apart.exitCode == 0, "\(apart.output.prefix(2_000))")
 
         let export = try Program.run(
@@ -107,6 +110,16 @@ import Testing
         let alone = try play(
             mesh, "--alone", "echo", "--topology", "topologies/twin-mesh.yaml", "--speed", "4")
         #expect(alone["comparison"]?["counts"]?["match"] == 2_000)
+
+        // Message by message, as far as somebody wants.
+        let script = try folder.write(
+            """
+            printf '\\n3\\nq\\n' | '\(Program.folder)/synmesh' replay '\(mesh)' --step --logs '\(folder.path)'
+            """, to: "step.sh")
+        let stepped = try Program.shell(script)
+        #expect(stepped.contains("1/8010"), "\(stepped)")
+        #expect(stepped.components(separatedBy: "delivered to").count >= 5, "\(stepped)")
+        #expect(stepped.contains("5/8010") && !stepped.contains("6/8010"))
 
         // An agent that answers otherwise than then is found out.
         let topology = try folder.write(
@@ -159,8 +172,8 @@ import Testing
 
         let runs = try Program.run("runs", "--logs", folder.path, "--json", in: folder)
         let listed = try Value(parsing: runs.output).array ?? []
-        #expect(listed.count == 6)
-        #expect(listed.count { $0["name"] == "replay" } == 4)
+        #expect(listed.count == 7)
+        #expect(listed.count { $0["name"] == "replay" } == 5)
         let compared = try Program.run(
             "runs", "compare", "--logs", folder.path, "--name", "replay", in: folder)
         #expect(compared.output.contains("delivered"))

@@ -63,6 +63,20 @@ struct Program {
         try Program(arguments, in: folder, environment: environment).wait()
     }
 
+    /// What a script prints, errors too.
+    static func shell(_ script: String) throws -> String {
+        let process = Process()
+        process.executableURL = URL(filePath: "/bin/sh")
+        process.arguments = ["-c", "timeout 120 sh '\(script)' 2>&1"]
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        let data = pipe.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return String(decoding: data, as: UTF8.self)
+    }
+
     /// Plays a scenario with its logs in the folder, and returns the verdict it printed.
     static func play(
         _ scenario: String, in folder: TemporaryFolder, _ arguments: String...

@@ -119,6 +119,84 @@ import Wire
             #expect(Summary(found) == Summary(expected))
         }
     }
+
+    /// Two runs in which a place differs in every envelope, and one of them with more wrong with it.
+    @Test("Noise is tolerated, named, and hides neither disorder nor repeats nor what exceeds it")
+    func noise() throws {
+        var random = SeededGenerator(seed: 3)
+        let folders = try (0..<4).map { _ in try TemporaryDirectory() }
+        for (number, folder) in folders.enumerated() {
+            var recording = Recording(flows: 2, length: 200, interleavedBy: &random)
+            for place in recording.deliveries.indices {
+                recording.deliveries[place].content = recording.deliveries[place].content
+                    .replacing("{", with: #"{"id":\#((number + 1) * 1_000 + place),"#)
+            }
+            if number == 3 {
+                let repeated = recording.deliveries[40]
+                recording.deliveries.insert(repeated, at: 44)
+                let displaced = recording.deliveries.remove(at: 100)
+                recording.deliveries.insert(displaced, at: 120)
+                recording.deliveries[200].content = recording.deliveries[200].content.replacing(
+                    "number", with: "nombre")
+            }
+            _ = try recording.write(to: folder.path)
+        }
+        let files = try folders.map { try HistoryFiles($0.path) }
+        var options = ComparisonOptions(mode: .diff)
+        options.alignment = .continued
+        let same = try HistoryComparison.compare(
+            files[0], files[2], options: options, noise: (files[0], files[1])
+        ).report
+        #expect(same.counts[.tolerated] == 400)
+        #expect(same.noisePlaces.map(\.path) == ["$.id"])
+        let other = try HistoryComparison.compare(
+            files[0], files[3], options: options, noise: (files[0], files[1])
+        ).report
+        #expect(other.counts[.duplicate] == 1)
+        #expect(other.counts[.reordered] == 1)
+        #expect(other.counts[.payload] == 1)
+        #expect(other.counts[.tolerated] == 397)
+        // A rule about the place says itself what may differ there.
+        options.rules = [try PathRule("$.id", .absolute(0))]
+        let ruled = try HistoryComparison.compare(
+            files[0], files[2], options: options, noise: (files[0], files[1])
+        ).report
+        #expect(ruled.counts[.payload] == 400)
+    }
+
+    @Test("What follows from a difference is told with it, and the first one with its neighbours")
+    func cascades() throws {
+        var random = SeededGenerator(seed: 4)
+        let (one, other) = (try TemporaryDirectory(), try TemporaryDirectory())
+        let left = Recording(flows: 3, length: 30, interleavedBy: &random)
+        var right = left
+        func identity(_ flow: Int, _ sequence: UInt64) throws -> Identity {
+            try #require(
+                left.deliveries.first {
+                    $0.identity.flow.source == "agent-\(flow)" && $0.identity.sequence == sequence
+                }?.identity)
+        }
+        let (root, middle, leaf) = (try identity(0, 10), try identity(1, 12), try identity(2, 15))
+        for place in right.deliveries.indices
+        where [root, middle, leaf].contains(right.deliveries[place].identity) {
+            right.deliveries[place].content = #"{"broken":true}"#
+        }
+        right.causes = [(middle, root), (leaf, middle)]
+        _ = try left.write(to: one.path)
+        _ = try right.write(to: other.path)
+        let report = try HistoryComparison.compare(
+            HistoryFiles(one.path), HistoryFiles(other.path), options: Self.options()
+        ).report
+        #expect(report.counts[.payload] == 3)
+        let ancestors = Dictionary(
+            uniqueKeysWithValues: report.differences.map { ($0.identity, $0.ancestor) })
+        #expect(ancestors == [root: nil, middle: root, leaf: root])
+        let first = try #require(report.first)
+        #expect([root, middle, leaf].contains(first.identity))
+        #expect(first.left.count == 7 && first.right.count == 7)
+        #expect(first.left.filter(\.isDivergent).map(\.identity) == [first.identity])
+        #expect(first.right.first(where: \.isDivergent)?.content == #"{"broken":true}"#)
+    }
 }
 
 extension String {

@@ -12,9 +12,6 @@ extension Pairing {
             report.counts[.missing] += state.left.unpaired.count
             report.counts[.extra] += state.right.unpaired.count
             for (place, count) in state.places { report.paths[place, default: 0] += count }
-            for (places, count) in state.signatures {
-                report.placeSets[places, default: 0] += count
-            }
         }
         report.differences = differences(aligners)
         let deviating = report.counts.total - report.counts.match
@@ -59,49 +56,30 @@ extension Pairing {
             else { return nil }
             return ComparisonDifference(
                 deviation: entry.deviation, identity: identity, receiver: key.receiver,
-                path: entry.path, left: entry.left, right: entry.right, reason: entry.reason,
-                places: entry.places)
+                path: entry.path, left: entry.left, right: entry.right, reason: entry.reason)
         }
     }
 }
 
 extension ComparisonReport {
-    /// Takes for tolerated what differs in places alone that differ as often where nothing should.
+    /// The places of this comparison that are noise beside another one, of runs that should be the same.
     ///
     /// A place is noise where its rate here does not exceed its rate there by a fifth of both and by
     /// 3 of 10,000 envelopes (the thresholds of Diffy, https://github.com/opendiffy/diffy). A place
-    /// that a rule speaks of is never noise: the rule says what may differ there.
-    mutating func subtract(_ other: ComparisonReport, rules: [PathRule]) {
+    /// that a rule speaks of is never noise: the rule says what may differ there. Nor are contents that are
+    /// no JSON.
+    public func noise(beside other: ComparisonReport, rules: [PathRule]) -> [Noise] {
         let (total, otherTotal) = (Double(max(1, counts.total)), Double(max(1, other.counts.total)))
-        var noisy: Set<String> = []
-        for (place, count) in other.paths {
+        return other.paths.sorted { $0.key < $1.key }.compactMap { place, count in
             let there = Double(count) / otherTotal
             let here = Double(paths[place] ?? 0) / total
             let excess = here - there
-            if excess > 0, excess / (here + there) > 0.2, excess > 0.0003 { continue }
-            // What is no path is a difference of bytes, which no rule speaks of.
-            let pattern = try? PathPattern(place)
-            let isRuled = rules.contains { rule in
-                pattern.map { rule.pattern.speaks(of: $0) } ?? false
-            }
-            if !isRuled { noisy.insert(place) }
-        }
-        guard !noisy.isEmpty else { return }
-        var moved = 0
-        for (places, count) in placeSets where places.isSubset(of: noisy) { moved += count }
-        moved = min(moved, counts[.payload])
-        counts[.payload] -= moved
-        counts[.tolerated] += moved
-        for index in differences.indices
-        where differences[index].deviation == .payload && !differences[index].places.isEmpty
-            && differences[index].places.isSubset(of: noisy)
-        {
-            differences[index].deviation = .tolerated
-            differences[index].reason =
-                "Noise: this place differs as often between runs that should be the same."
-        }
-        noisePlaces = noisy.sorted().map {
-            Noise(path: $0, rate: Double(other.paths[$0] ?? 0) / otherTotal)
+            if excess > 0, excess / (here + there) > 0.2, excess > 0.0003 { return nil }
+            // Bytes that are no JSON have no places: one that differs would excuse all others.
+            guard let pattern = try? PathPattern(place),
+                !rules.contains(where: { $0.pattern.speaks(of: pattern) })
+            else { return nil }
+            return Noise(path: place, rate: there)
         }
     }
 }

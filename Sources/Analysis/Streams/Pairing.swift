@@ -21,7 +21,6 @@ struct Pairing {
         var left: String?
         var right: String?
         var reason: String
-        var places: Set<String> = []
         /// Whether only the right side has it.
         var isOnRight = false
     }
@@ -233,7 +232,7 @@ struct Pairing {
     private mutating func add(
         _ comparison: ContentComparison, _ number: Int, _ left: PendingRecord
     ) {
-        let deviation = comparison.deviation
+        let deviation = comparison.deviation(noisy: options.noisyPlaces)
         streams[number].count(left.sequence, as: deviation)
         streams[number].note(comparison)
         guard let deviation else { return }
@@ -271,7 +270,7 @@ struct Pairing {
             Kept(
                 stream: number, sequence: sequence, deviation: deviation,
                 path: comparison?.path, left: comparison?.left, right: comparison?.right,
-                reason: reason, places: comparison?.gravePlaces ?? [], isOnRight: isOnRight))
+                reason: reason, isOnRight: isOnRight))
     }
 
     private mutating func noteFirst(

@@ -154,7 +154,9 @@ struct SecondLook {
                     other, sequence: key.sequence, observed: copy.observed,
                     content: try fetch(side, copy.place)),
                 rules: pairing.options.rules, isOneMemory: pairing.options.mode == .dual)
-            guard let deviation = comparison.deviation else { continue }
+            guard let deviation = comparison.deviation(noisy: pairing.options.noisyPlaces) else {
+                continue
+            }
             if !isCounted { pairing.streams[key.stream].note(comparison) }
             isCounted = true
             pairing.raise(

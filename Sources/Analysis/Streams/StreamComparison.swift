@@ -189,14 +189,9 @@ public struct StreamComparison {
     }
 
     /// What was found, once no pass is needed any more.
-    ///
-    /// - Parameter noise: The report of two runs that should be the same: places that differ there as
-    ///   often are noise here, and what differs nowhere else is tolerated.
-    /// - Returns: Numbers and differences.
-    public func report(noise: ComparisonReport? = nil) -> ComparisonReport {
+    public func report() -> ComparisonReport {
         var report = pairing.report(aligners: sides.map(\.aligner))
         look?.complete(&report, pairing, aligners: sides.map(\.aligner))
-        if let noise { report.subtract(noise, rules: options.rules) }
         return report
     }
 

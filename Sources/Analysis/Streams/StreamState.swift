@@ -113,8 +113,6 @@ struct StreamState {
     var first: (time: UInt64, sequence: UInt64)?
     /// In how many pairs a place differed.
     private(set) var places: [String: Int] = [:]
-    /// How many pairs differ in exactly these places, where no rule lets them pass.
-    private(set) var signatures: [Set<String>: Int] = [:]
 
     private static let placesMax = 1_000
 
@@ -201,11 +199,6 @@ struct StreamState {
         for place in comparison.places
         where places[place] != nil || places.count < Self.placesMax {
             places[place, default: 0] += 1
-        }
-        let grave = comparison.gravePlaces
-        guard !grave.isEmpty else { return }
-        if signatures[grave] != nil || signatures.count < Self.placesMax {
-            signatures[grave, default: 0] += 1
         }
     }
 

@@ -9,6 +9,9 @@
 // file system cannot, posix_fallocate, which moves the end. Returns 0 or an errno.
 int synmesh_file_reserve(int file, int64_t offset, int64_t length);
 
+/// Has the system begin to write a part of a file to the disk; returns at once, and promises nothing.
+void synmesh_file_begin_writing(int file, int64_t offset, int64_t length);
+
 // renameat2(RENAME_NOREPLACE), or link and unlink where the file system lacks it. 0 or an errno.
 int synmesh_rename_new(const char *from, const char *to);
 
