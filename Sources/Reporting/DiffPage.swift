@@ -92,6 +92,7 @@ public struct DiffPage: Sendable {
         .counts td + td { text-align: right; }
         .none { opacity: .45; }
         .sides { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
+        .sides td:not(:last-child) { white-space: nowrap; }
         .sides table { width: 100%; } .differs { background: var(--soft); font-weight: 600; }
         details { border-top: 1px solid var(--line); padding: .35rem 0; }
         summary { cursor: pointer; } summary b { display: inline-block; min-width: 7rem; }
