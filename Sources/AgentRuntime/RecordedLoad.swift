@@ -68,7 +68,12 @@ final class RecordedLoad: Load {
     func send(
         _ index: Int, to destination: Address, _ outbox: Outbox
     ) throws(MessagingError) {
-        guard let message = next else { return }
+        // Counted as not sent: a load that sends less than it says must not look complete.
+        guard let message = next else {
+            throw MessagingError(
+                .send(destination, type: "message"),
+                .malformedState("the recording has no message \(index + 1)"))
+        }
         if first == nil { first = message.offset }
         // Whether it can be sent or not: the one behind it is another.
         defer { advance() }
@@ -78,7 +83,7 @@ final class RecordedLoad: Load {
     }
 
     private func advance() {
-        // A history that ends early ends the load: the orchestrator sees what is missing.
+        // What a history that ends early no longer holds fails when it is due.
         next = try? step()
     }
 

@@ -207,10 +207,7 @@ struct Pairing {
 
     private mutating func isPlain(_ left: Int32, _ right: Int32) -> Bool {
         if lastKinds.left == left, lastKinds.right == right { return lastKinds.isPlain }
-        let (one, other) = (kinds[0][Int(left)], kinds[1][Int(right)])
-        let isPlain =
-            one.type == other.type
-            && !(one.contentEncoding == .descriptor && other.contentEncoding == .descriptor)
+        let isPlain = kinds[0][Int(left)].isPlain(beside: kinds[1][Int(right)])
         lastKinds = (left, right, isPlain)
         return isPlain
     }
@@ -312,5 +309,14 @@ struct Pairing {
             default: return true
             }
         }
+    }
+}
+
+extension RecordKind {
+    /// Whether contents of the two kinds are the same where their digests are: descriptors say where a
+    /// content lies, and not only what it is.
+    func isPlain(beside other: RecordKind) -> Bool {
+        type == other.type
+            && !(contentEncoding == .descriptor && other.contentEncoding == .descriptor)
     }
 }

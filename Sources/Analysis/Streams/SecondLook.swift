@@ -136,10 +136,7 @@ struct SecondLook {
         for (side, copy) in others {
             let kind = kinds[0][first.kind]
             let other = kinds[side.rawValue][copy.kind]
-            let isPlain =
-                kind.type == other.type
-                && !(kind.contentEncoding == .descriptor && other.contentEncoding == .descriptor)
-            if isPlain, copy.fingerprint == first.fingerprint { continue }
+            if kind.isPlain(beside: other), copy.fingerprint == first.fingerprint { continue }
             let here: Content
             if let content {
                 here = content
