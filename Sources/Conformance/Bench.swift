@@ -222,6 +222,18 @@ final class Bench {
         }
     }
 
+    /// Has the topic proxy stand still: it accepts connections, and says nothing on them.
+    ///
+    /// - Returns: What is done when it goes on.
+    func pauseTopics(for time: Duration) async throws -> Task<Void, any Error> {
+        let (supervisor, name) = (context.supervisor, mesh.place.process(Self.topics))
+        try await supervisor.pause(name, fault: "conformance")
+        return Task {
+            try await Task.sleep(for: time)
+            try await supervisor.resume(name)
+        }
+    }
+
     /// Has the mesh keep what comes for the program from now on.
     func hold(_ topics: [String]) async throws {
         let arguments: Value = [
