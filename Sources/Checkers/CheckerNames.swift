@@ -1,3 +1,5 @@
+internal import Quantities
+
 /// Why a text names no checker.
 public struct CheckerNameError: Error, Sendable, Hashable, CustomStringConvertible {
     /// What is wrong, with the remedy, on one line.
@@ -109,11 +111,7 @@ public enum Checkers {
     private static func duration(
         _ part: String, in text: String
     ) throws(CheckerNameError) -> UInt64 {
-        for (unit, factor) in [("ms", 1e6), ("us", 1e3), ("s", 1e9)] where part.hasSuffix(unit) {
-            if let number = Double(part.dropLast(unit.count)), number >= 0, number < 1e6 {
-                return UInt64(number * factor)
-            }
-        }
+        if let time = Quantity.duration(part) { return UInt64(time / .nanoseconds(1)) }
         throw wrong(text, "'\(part)' is no duration, as 5ms or 2s")
     }
 

@@ -15,9 +15,12 @@ public enum CommandChecker {
     /// - Parameters:
     ///   - command: A line of the shell.
     ///   - paths: The histories.
-    ///   - limit: Seconds; then it is ended, and everything that it started in its process group.
+    ///   - limits: After their time it is ended, and everything that it started in its process group.
     /// - Returns: What it said, or why nobody can say.
-    public static func run(_ command: String, paths: [String], limit: Int) -> CheckOutcome {
+    public static func run(
+        _ command: String, paths: [String], limits: CommandLimits
+    ) -> CheckOutcome {
+        let limit = max(1, Int(limits.time.components.seconds))
         let name = "command:\(command)"
         func inconclusive(_ reason: String) -> CheckOutcome {
             CheckOutcome(name, .inconclusive, reason: reason)
@@ -28,7 +31,10 @@ public enum CommandChecker {
         let (input, output) = (folder.appending(path: "records"), folder.appending(path: "answer"))
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = ["timeout", "-k", "1", "\(max(1, limit))", "/bin/sh", "-c", command]
+        process.arguments = ["timeout", "-k", "1", "\(limit)", "/bin/sh", "-c", command]
+        if let directory = limits.directory {
+            process.currentDirectoryURL = URL(filePath: directory)
+        }
         do {
             try FileManager.default.createDirectory(
                 at: folder, withIntermediateDirectories: true)

@@ -6,7 +6,7 @@ internal import Wire
 /// The loads of a step, from the first message of each agent to its last.
 ///
 /// Messages of an agent are numbered through the whole run, so that contents never repeat and do
-/// not depend on how a load was cut by a move.
+/// not depend on how a load was cut by a move; those of a recording are numbered as they stand in it.
 actor Loads {
     private let mesh: Mesh
     private let timeout: Duration
@@ -30,7 +30,9 @@ actor Loads {
                 for agent in mesh.topology.agents(referredToAs: load.agent) {
                     let first = load.count * thirds.lowerBound / 3
                     let count = load.count * thirds.upperBound / 3 - first
-                    group.addTask { await self.send(load, by: agent.name, count: count) }
+                    group.addTask {
+                        await self.send(load, by: agent.name, from: first, count: count)
+                    }
                 }
             }
         }
@@ -42,9 +44,11 @@ actor Loads {
         return failures
     }
 
-    private func send(_ load: Scenario.Load, by agent: String, count: Int) async {
-        let start = next[agent, default: 0]
-        next[agent] = start + count
+    private func send(
+        _ load: Scenario.Load, by agent: String, from first: Int, count: Int
+    ) async {
+        let start = load.recording == nil ? next[agent, default: 0] : first
+        if load.recording == nil { next[agent] = start + count }
         var position = start
         let end = start + count
         let deadline = ContinuousClock.now + timeout

@@ -25,6 +25,8 @@ extension Rehearsal {
             return try await stage(step, named: "rollback") {
                 try await self.rollBack()
             }
+        case .check(let check):
+            return try await play(check)
         }
     }
 

@@ -139,8 +139,9 @@ extension Rehearsal {
     /// What all steps allow together, the whole run allows.
     private var wholeLimits: Limits {
         var limits = Limits.zero
+        let judged = scenario.steps.filter { !$0.action.isCheck }
         for deviation in Limits.classes {
-            limits[deviation] = scenario.steps.reduce(0) { sum, step in
+            limits[deviation] = judged.reduce(0) { sum, step in
                 sum.addingReportingOverflow((step.limits ?? scenario.limits)[deviation] ?? 0)
                     .partialValue
             }

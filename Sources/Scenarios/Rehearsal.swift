@@ -159,6 +159,7 @@ extension Scenario.Action {
         case .rollout(let order): "rollout of \(order.joined(separator: ", "))"
         case .cutover: "cutover"
         case .rollback: "rollback"
+        case .check(let check): "check by \(check.checkers.joined(separator: ", "))"
         }
     }
 }

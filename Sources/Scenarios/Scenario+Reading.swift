@@ -1,4 +1,5 @@
 internal import Analysis
+internal import Checkers
 public import Topologies
 internal import Wire
 public import YAML
@@ -33,8 +34,8 @@ extension Scenario {
                 reportingTo: diagnostics)
         else { return nil }
         var scenario = file.scenario
-        if !scenario.topologyPath.hasPrefix("/"), let slash = path.lastIndex(of: "/") {
-            scenario.topologyPath = path[...slash] + scenario.topologyPath
+        if let slash = path.lastIndex(of: "/") {
+            scenario.place(in: String(path[...slash]))
         }
         let outcome = Topology.load(
             path: scenario.topologyPath, facts: machine, adjusting: adjustments)
@@ -48,6 +49,16 @@ extension Scenario {
             references: file.references, reportingTo: diagnostics)
         return diagnostics.hasErrors
             ? nil : Loaded(scenario: scenario, topology: topology, source: source)
+    }
+
+    /// Takes paths as relative to the scenario's own folder, which ends with a slash.
+    private mutating func place(in folder: String) {
+        if !topologyPath.hasPrefix("/") { topologyPath = folder + topologyPath }
+        for index in steps.indices {
+            guard case .check(var check) = steps[index].action else { continue }
+            check.directory = folder
+            steps[index].action = .check(check)
+        }
     }
 
     /// A scenario as it stands in its file, before its names are looked up in the topology.
@@ -236,7 +247,24 @@ extension Reading where Value == ReadStep {
                 },
                 "cutover": step { _ in .cutover },
                 "rollback": step { _ in .rollback },
+                "check": check,
             ], what: "step")
+    }
+
+    private static var check: Reading {
+        .mapping { reader in
+            let checkers = reader.required(
+                "checkers", .listOrOne(of: .checker), example: "[delivery, causal]")
+            let timeout = reader.optional(
+                "timeout", .duration(in: .seconds(1) ... .seconds(3_600)), default: .seconds(60))
+            guard let checkers else { return nil }
+            let check = Scenario.Check(checkers: checkers, timeout: timeout)
+            return ReadStep(
+                step: Scenario.Step(
+                    action: .check(check), load: [], faults: [], limits: nil, minimumSamples: 1,
+                    line: reader.heading.line),
+                heading: reader.heading, references: [])
+        }
     }
 
     private static func step(
@@ -306,6 +334,18 @@ extension Reading where Value == Expectation {
 }
 
 extension Reading where Value == String {
+    /// The name of a checker, as `synmesh judge` takes it.
+    fileprivate static var checker: Reading {
+        Reading<String>.string.checked { text in
+            do throws(CheckerNameError) {
+                _ = try Checkers.named(text)
+                return nil
+            } catch {
+                return Complaint(error.description)
+            }
+        }
+    }
+
     fileprivate func checkedWord(among words: [String]) -> Reading<String> {
         Reading<String>("one of " + words.joined(separator: ", "), example: words.first) {
             node, diagnostics in

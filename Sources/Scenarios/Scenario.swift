@@ -65,6 +65,8 @@ extension Scenario {
         case cutover
         /// Every moved agent back, in reverse order.
         case rollback
+        /// Everything recorded so far, looked at by checkers.
+        case check(Check)
 
         /// The word in the file and in the verdict.
         public var kind: String {
@@ -75,8 +77,19 @@ extension Scenario {
             case .rollout: "rollout"
             case .cutover: "cutover"
             case .rollback: "rollback"
+            case .check: "check"
             }
         }
+    }
+
+    /// Which checkers look at what was recorded.
+    public struct Check: Sendable, Equatable {
+        /// By their names, as `synmesh judge` knows them.
+        public var checkers: [String]
+        /// How long a command may take.
+        public var timeout: Duration
+        /// Where commands are run; nil in the caller's folder.
+        public var directory: String?
     }
 
     /// What one agent is told to send; its kind says what the arguments mean.

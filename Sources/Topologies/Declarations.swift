@@ -166,7 +166,7 @@ extension Declarations {
             if size == nil, time == nil {
                 history.diagnostics.error(
                     "nothing says when a history goes on in another file", at: history.heading,
-                    help: "write 'max_size: 1GB', 'max_time: 10min', or both")
+                    help: "write 'max_size: 1GB', 'max_time: 10m', or both")
             }
             return HistoryLimit(bytes: size, seconds: time.map { Int($0.components.seconds) })
         }

@@ -50,18 +50,14 @@ struct Judge: ParsableCommand {
         let files = try historyFiles(place)
         var outcomes: [(part: String, outcome: CheckOutcome)] = []
         for part in files.parts {
-            let evidence = try evidence(of: part)
-            for check in checks.isEmpty ? ["delivery", "order", "causal"] : checks {
-                let outcome =
-                    if let checker = try Checkers.named(check) {
-                        checker.outcome(of: evidence)
-                    } else {
-                        CommandChecker.run(
-                            String(check.dropFirst("command:".count)), paths: part.paths,
-                            limit: timeout)
-                    }
-                outcomes.append((part.name, damaged(evidence, outcome)))
+            let named = checks.isEmpty ? ["delivery", "order", "causal"] : checks
+            let scope = try scope(of: part)
+            let found = try orBadInput { () throws(HistoryError) in
+                try Checkers.outcomes(
+                    of: named, on: part.paths, in: scope,
+                    limits: CommandLimits(time: .seconds(timeout)))
             }
+            outcomes += found.map { (part.name, $0) }
         }
         let text =
             json
@@ -73,35 +69,18 @@ struct Judge: ParsableCommand {
         }
     }
 
-    /// What a damaged history no longer says cannot be passed.
-    private func damaged(_ evidence: Evidence, _ outcome: CheckOutcome) -> CheckOutcome {
-        guard outcome.verdict == .pass,
-            let note = evidence.histories.lazy.compactMap(\.notes.first).first
-        else { return outcome }
-        return CheckOutcome(
-            outcome.name, .inconclusive, reason: "A history is damaged: \(note).")
-    }
-
-    /// The histories, and what the run has left of what was expected of whom.
-    private func evidence(of part: HistoryFiles.Part) throws -> Evidence {
-        var histories: [History] = []
-        for path in part.paths {
-            histories.append(
-                try orBadInput { () throws(HistoryError) in try HistoryReader.read(path: path) })
+    /// What the run has left of what was expected of whom.
+    private func scope(of part: HistoryFiles.Part) throws -> DeliveryScope {
+        guard let data = FileManager.default.contents(atPath: place + "/scope.json") else {
+            return DeliveryScope()
         }
-        var scope = DeliveryScope()
-        if let data = FileManager.default.contents(atPath: place + "/scope.json") {
-            guard let value = try? Value(parsing: Array(data)),
-                let read = DeliveryScope(json: value)
-            else {
-                printError("\(place)/scope.json: cannot be read; was it edited?")
-                throw ExitStatus.badInput.code
-            }
-            scope = read
-            // In the meshes of twins nothing was broken.
-            if !part.name.isEmpty { scope.faults = [] }
+        guard let value = try? Value(parsing: Array(data)), var scope = DeliveryScope(json: value)
+        else {
+            printError("\(place)/scope.json: cannot be read; was it edited?")
+            throw ExitStatus.badInput.code
         }
-        return Evidence(
-            histories: histories, scope: scope, heals: scope.faults.compactMap(\.healed))
+        // In the meshes of twins nothing was broken.
+        if !part.name.isEmpty { scope.faults = [] }
+        return scope
     }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Glibc
 import JSON
+import Quantities
 import Scenarios
 
 struct Logs: ParsableCommand {
@@ -28,7 +29,7 @@ struct Logs: ParsableCommand {
     @OptionGroup var choice: MeshChoice
 
     func validate() throws {
-        if let since, Self.seconds(since) == nil {
+        if let since, Quantity.duration(since) == nil {
             throw ValidationError("'--since' is a time such as 500ms, 30s, 5m or 2h.")
         }
         guard tail ?? 0 >= 0 else { throw ValidationError("'--tail' is a number of lines.") }
@@ -37,7 +38,9 @@ struct Logs: ParsableCommand {
     func run() throws {
         let record = try choice.record()
         let folder = "\(record.directory)/processes"
-        let from = since.flatMap(Self.seconds).map { Date().timeIntervalSince1970 - $0 }
+        let from = since.flatMap(Quantity.duration).map {
+            Date().timeIntervalSince1970 - $0 / .seconds(1)
+        }
         var readers: [String: LogReader] = [:]
         while true {
             // Asked before reading: what is written up to the end is read, too.
@@ -61,15 +64,6 @@ struct Logs: ParsableCommand {
             if isOver { return }
             pause(milliseconds: 50)
         }
-    }
-
-    private static func seconds(_ text: String) -> Double? {
-        let units: [(String, Double)] = [("ms", 0.001), ("s", 1), ("m", 60), ("h", 3_600)]
-        for (unit, factor) in units where text.hasSuffix(unit) {
-            guard let number = Double(text.dropLast(unit.count)), number >= 0 else { continue }
-            return number * factor
-        }
-        return nil
     }
 
     private func processes(in folder: String) throws -> [String] {

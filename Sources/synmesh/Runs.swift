@@ -3,6 +3,7 @@ import ArgumentParser
 import Glibc
 import Histories
 import JSON
+import Quantities
 import Reporting
 import Scenarios
 
@@ -122,17 +123,22 @@ struct RunsPrune: ParsableCommand {
 
     private var age: Int? {
         get throws {
-            try olderThan.map {
-                try Self.number($0, units: [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)])
+            try olderThan.map { text in
+                guard let age = Quantity.duration(text) else {
+                    throw ValidationError("'--older-than' is a time such as 30d, 12h or 5m.")
+                }
+                return Int(age.components.seconds)
             }
         }
     }
 
     private var size: Int? {
         get throws {
-            try within.map {
-                try Self.number(
-                    $0, units: [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000), ("B", 1)])
+            try within.map { text in
+                guard let size = Quantity.bytes(text) else {
+                    throw ValidationError("'--within' is a size such as 500MB or 10GiB.")
+                }
+                return size
             }
         }
     }
@@ -140,16 +146,6 @@ struct RunsPrune: ParsableCommand {
     func validate() throws {
         _ = (try age, try size)
         guard keep >= 0 else { throw ValidationError("--keep is at least 0.") }
-    }
-
-    private static func number(_ text: String, units: [(String, Int)]) throws -> Int {
-        for (unit, factor) in units where text.hasSuffix(unit) {
-            if let number = Double(text.dropLast(unit.count)), number >= 0, number < 1e9 {
-                return Int(number * Double(factor))
-            }
-        }
-        let names = units.map(\.0).joined(separator: ", ")
-        throw ValidationError("'\(text)' is no number with one of the units \(names).")
     }
 
     func run() throws {

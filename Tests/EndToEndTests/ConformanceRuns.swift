@@ -1,6 +1,8 @@
 import Foundation
 import JSON
+import Synchronization
 import Testing
+import Threads
 
 /// `synmesh conformance`, run as a user runs it.
 @Suite(.serialized) struct ConformanceRuns {
@@ -123,38 +125,40 @@ import Testing
         Variant("forgets-what-it-sent", "12.3", because: "was not sent again"),
     ]
 
-    /// A check of a variant that runs.
-    private struct Running {
-        let variant: Variant
-        let folder: TemporaryFolder
-        let program: Program
+    /// What workers still have to check.
+    private final class Waiting: Sendable {
+        private let variants = Mutex(ConformanceRuns.variants[...])
+
+        func next() -> Variant? { variants.withLock { $0.popFirst() } }
     }
 
     @Test(
         "a program that breaks one clause is told that one, and why", .timeLimit(.minutes(10)))
-    func wrong() throws {
-        // Two at a time: with more, answers are late enough to break clauses.
-        var waiting = Self.variants[...]
-        var running: [Running] = []
-        while !waiting.isEmpty || !running.isEmpty {
-            while running.count < 2, let variant = waiting.popFirst() {
-                let folder = try TemporaryFolder()
-                let words = [
-                    "conformance", "--json", "--logs", folder.path, "--transport",
-                    variant.transport, "--timeout", "5", "--", "python3",
-                    "Tests/EndToEndTests/wrong_agent.py", variant.name,
-                ]
-                running.append(
-                    Running(
-                        variant: variant, folder: folder, program: try Program(words, in: folder)))
+    func wrong() async throws {
+        // Few at a time: with more, answers are late enough to break clauses.
+        let waiting = Waiting()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<3 {
+                group.addTask {
+                    while let variant = waiting.next() {
+                        let ending = try await onDedicatedThread(named: "conformance") {
+                            let folder = try TemporaryFolder()
+                            let words = [
+                                "conformance", "--json", "--logs", folder.path, "--transport",
+                                variant.transport, "--timeout", "5", "--", "python3",
+                                "Tests/EndToEndTests/wrong_agent.py", variant.name,
+                            ]
+                            return try Program(words, in: folder).wait()
+                        }
+                        Self.judge(variant, ending)
+                    }
+                }
             }
-            try judge(running.removeFirst())
+            try await group.waitForAll()
         }
     }
 
-    private func judge(_ running: Running) throws {
-        let variant = running.variant
-        let ending = try running.program.wait()
+    private static func judge(_ variant: Variant, _ ending: Program.Ending) {
         guard let report = try? Value(parsing: ending.output) else {
             Issue.record("\(variant.testDescription): no report; \(ending.errors)")
             return

@@ -243,4 +243,75 @@ import Testing
         #expect(
             try Program.run("diff", empty, empty, "--ignore", "nothing", in: folder).exitCode == 64)
     }
+
+    @Test(
+        "A recorded load is sent again before and after a move, and checkers judge all of it",
+        .timeLimit(.minutes(2)))
+    func recordedLoad() throws {
+        let folder = try TemporaryFolder()
+        let (ending, verdict) = try Program.play("scenarios/recorded-load.yaml", in: folder)
+        #expect(ending.exitCode == 0, "\(ending.errors)")
+        // Sixty messages to four receivers, then what was sent in the first second again.
+        let sent = try #require(verdict.count("delivery", "delivered"))
+        #expect(sent > 480 && sent < 960, "\(sent)")
+        let checks = try #require(verdict["steps"]?.array).filter { $0["kind"] == "check" }
+        #expect(checks.count == 6)
+        #expect(checks.allSatisfy { $0["verdict"] == "pass" }, "\(checks)")
+
+        let base = try String(
+            contentsOfFile: "\(Program.repository)/scenarios/recorded-load.yaml", encoding: .utf8
+        ).replacing("../topologies", with: "\(Program.repository)/topologies")
+            .replacing("data/pings", with: "\(Program.repository)/scenarios/data/pings")
+        // Who says no fails the run, and what was moved goes back.
+        let refusing = try folder.write(
+            base.replacing(
+                "command:python3 checkers/answered.py",
+                with: #"'command:echo "{\"verdict\":\"fail\",\"reason\":\"no\"}"'"#),
+            to: "refusing.yaml")
+        let (refused, failed) = try Program.play(refusing, in: folder)
+        #expect(refused.exitCode == 1)
+        #expect(failed["verdict"] == "fail" && failed["outcome"] == "rolled_back")
+        #expect(failed["reason"]?.string?.contains("no.") == true, "\(failed.canonical)")
+        // Who cannot decide is no pass.
+        let crashing = try folder.write(
+            base.replacing("command:python3 checkers/answered.py", with: "command:kill -9 $$"),
+            to: "crashing.yaml")
+        #expect(try Program.play(crashing, in: folder).verdict["verdict"] == "inconclusive")
+
+        let wrong = try folder.write(
+            base.replacing("- causal", with: "- causality"), to: "wrong.yaml")
+        let diagnosed = try Program.run("check", wrong, in: folder)
+        #expect(diagnosed.exitCode == 2)
+        #expect(diagnosed.output.contains("'causality' is no checker"), "\(diagnosed.output)")
+    }
+
+    @Test("A multiset counts repetitions, in files that another library wrote")
+    func multiset() throws {
+        let folder = try TemporaryFolder()
+        func history(_ name: String, _ tags: String) throws -> String {
+            let path = "\(folder.path)/\(name).mcap"
+            let process = Process()
+            process.executableURL = URL(filePath: "/usr/bin/env")
+            process.currentDirectoryURL = URL(filePath: Program.repository)
+            process.arguments = [
+                "python3", "Tests/EndToEndTests/alter_history.py", "scenarios/data/pings.mcap",
+                path, "echo", "{\"tags\":\(tags)}",
+            ]
+            try process.run()
+            process.waitUntilExit()
+            try #require(process.terminationStatus == 0)
+            return path
+        }
+        let left = try history("left", #"["a","b","b"]"#)
+        for (right, rule, exitCode, kind) in [
+            (#"["b","a","b"]"#, "--as-multiset", 0 as Int32, "tolerated"),
+            (#"["b","a"]"#, "--as-multiset", 1, "payload"),
+            (#"["b","a"]"#, "--as-set", 0, "tolerated"),
+        ] {
+            let ending = try Program.run(
+                "diff", left, history("right", right), rule, "$.tags", "--json", in: folder)
+            #expect(ending.exitCode == exitCode, "\(right) \(rule): \(ending.output)")
+            #expect(try Value(parsing: ending.output).count("counts", kind) == 240)
+        }
+    }
 }

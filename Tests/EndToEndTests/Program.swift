@@ -6,7 +6,7 @@ import Testing
 /// The built `synmesh`, run as a user runs it.
 struct Program {
     /// What a finished program left.
-    struct Ending {
+    struct Ending: Sendable {
         var exitCode: Int32
         var output: String
         var errors: String

@@ -18,7 +18,8 @@ struct ReadingTests {
             ("5s", .seconds(5)), ("100ms", .milliseconds(100)), ("250us", .microseconds(250)),
             ("2m", .seconds(120)), ("1h", .seconds(3_600)), ("1.5s", .milliseconds(1_500)),
             ("0.1ms", .microseconds(100)), ("0s", .zero), ("5 s", .seconds(5)), ("5", nil),
-            ("5d", nil), ("-5s", nil), ("1.s", nil), (".5s", nil), ("s", nil), ("", nil),
+            ("5d", .seconds(432_000)), ("5w", nil), ("-5s", nil), ("1.s", nil), (".5s", nil),
+            ("s", nil), ("", nil),
             ("9999999999h", nil), ("99999999999999999999s", nil), ("8000h", nil),
         ] as [(String, Duration?)])
     func duration(_ text: String, _ expected: Duration?) {

@@ -2,6 +2,7 @@ import Analysis
 import ArgumentParser
 import Histories
 import JSON
+import Quantities
 import Recording
 import Reporting
 import Wire
@@ -147,12 +148,7 @@ struct SelectionArguments: ParsableArguments {
 
     static func moment(_ text: String) throws -> RecordSelection.Moment {
         if let time = Timestamp.nanoseconds(of: text) { return .at(time) }
-        let units: [(String, Double)] = [("ms", 1e6), ("us", 1e3), ("s", 1e9), ("min", 6e10)]
-        for (unit, factor) in units where text.hasSuffix(unit) {
-            if let number = Double(text.dropLast(unit.count)), number >= 0, number * factor < 1e18 {
-                return .afterStart(UInt64(number * factor))
-            }
-        }
+        if let time = Quantity.duration(text) { return .afterStart(UInt64(time / .nanoseconds(1))) }
         throw ValidationError(
             "'\(text)' is no moment: write 2.5s, 300ms, or 2026-01-31T12:00:00.000Z.")
     }
