@@ -49,6 +49,19 @@ public struct HistorySummary: Sendable {
 
         /// Records of envelopes that were recorded before.
         public var repeats: Int { count - sequences.count }
+
+        /// Counts a record, all but its type and transport.
+        mutating func take(_ record: RecordView, isDelivered: Bool) {
+            count += 1
+            let length = record.length
+            bytes += length
+            bytesMax = max(bytesMax, length)
+            first = min(first, record.observed)
+            last = max(last, record.observed)
+            sequences.insert(record.sequence)
+            guard isDelivered else { return }
+            latencies.record(record.observed > record.sent ? record.observed - record.sent : 0)
+        }
     }
 
     /// The processes that recorded.
@@ -104,26 +117,17 @@ public struct HistorySummary: Sendable {
 
 /// Counts a history while it is read.
 struct SummaryBuilder {
-    private final class Counts {
-        var stream = HistorySummary.Stream()
-    }
-
-    private final class Kind {
-        let counts: Counts
+    private struct Kind {
+        /// Where its stream is.
+        let index: Int
         let isDelivered: Bool
         let type: String
         let transport: String
         var count = 0
-
-        init(_ counts: Counts, _ kind: RecordKind) {
-            self.counts = counts
-            isDelivered = kind.direction == .delivered
-            type = kind.type
-            transport = kind.transport
-        }
     }
 
-    private var streams: [HistorySummary.Key: Counts] = [:]
+    private var indices: [HistorySummary.Key: Int] = [:]
+    private var streams: [HistorySummary.Stream] = []
     private var kinds: [Kind] = []
     private var annotations: [String: Int] = [:]
 
@@ -132,29 +136,27 @@ struct SummaryBuilder {
     /// - Parameters:
     ///   - record: The record.
     ///   - all: What the record's kind is a number in; always of the same file.
-    mutating func take(_ record: RecordView, kinds all: [RecordKind]) {
-        while kinds.count < all.count {
-            let kind = all[kinds.count]
+    mutating func take(_ record: RecordView, kinds all: @autoclosure () -> [RecordKind]) {
+        if record.kind >= kinds.count { learn(all()) }
+        kinds[record.kind].count += 1
+        let isDelivered = kinds[record.kind].isDelivered
+        streams[kinds[record.kind].index].take(record, isDelivered: isDelivered)
+    }
+
+    private mutating func learn(_ all: [RecordKind]) {
+        for kind in all[kinds.count...] {
             let key = HistorySummary.Key(
                 agent: kind.agent, flow: kind.flow, incarnation: kind.incarnation,
                 direction: kind.direction, lane: kind.lane)
-            let counts = streams[key] ?? Counts()
-            streams[key] = counts
-            kinds.append(Kind(counts, kind))
-        }
-        let kind = kinds[record.kind]
-        kind.count += 1
-        let counts = kind.counts
-        counts.stream.count += 1
-        let length = record.length
-        counts.stream.bytes += length
-        if length > counts.stream.bytesMax { counts.stream.bytesMax = length }
-        if record.observed < counts.stream.first { counts.stream.first = record.observed }
-        if record.observed > counts.stream.last { counts.stream.last = record.observed }
-        counts.stream.sequences.insert(record.sequence)
-        if kind.isDelivered {
-            counts.stream.latencies.record(
-                record.observed > record.sent ? record.observed - record.sent : 0)
+            let index = indices[key] ?? streams.count
+            if index == streams.count {
+                indices[key] = index
+                streams.append(HistorySummary.Stream())
+            }
+            kinds.append(
+                Kind(
+                    index: index, isDelivered: kind.direction == .delivered, type: kind.type,
+                    transport: kind.transport))
         }
     }
 
@@ -169,11 +171,12 @@ struct SummaryBuilder {
         summary.processes = [process]
         summary.annotations = annotations
         summary.notes = notes.map { "\(process): \($0)" }
+        var streams = streams
         for kind in kinds where kind.count > 0 {
-            kind.counts.stream.types[kind.type, default: 0] += kind.count
-            kind.counts.stream.transports[kind.transport, default: 0] += kind.count
+            streams[kind.index].types[kind.type, default: 0] += kind.count
+            streams[kind.index].transports[kind.transport, default: 0] += kind.count
         }
-        summary.streams = streams.mapValues(\.stream).filter { $0.value.count > 0 }
+        summary.streams = indices.mapValues { streams[$0] }.filter { $0.value.count > 0 }
         return summary
     }
 }

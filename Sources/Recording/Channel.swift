@@ -69,6 +69,37 @@ struct Channel: Hashable {
     }
 }
 
+extension Channel {
+    /// What of a channel is not the envelope's.
+    struct Record {
+        let direction: Direction
+        let transport: String
+        let lane: Lane
+        let isDigest: Bool
+    }
+
+    /// The channel in which an envelope is recorded.
+    init(_ envelope: borrowing Envelope, _ record: Record) {
+        self.init(
+            flow: envelope.identity.flow, incarnation: envelope.identity.incarnation,
+            type: envelope.type, transport: record.transport, direction: record.direction,
+            lane: record.lane, hops: envelope.hops, contentEncoding: envelope.contentEncoding,
+            isDigest: record.isDigest,
+            sequenceHigh: UInt32(truncatingIfNeeded: envelope.identity.sequence >> 32),
+            delivery: envelope.delivery)
+    }
+
+    /// Whether that is this one; compares in place, without making the other.
+    func holds(_ envelope: borrowing Envelope, _ record: Record) -> Bool {
+        incarnation == envelope.identity.incarnation && hops == envelope.hops
+            && contentEncoding == envelope.contentEncoding && delivery == envelope.delivery
+            && sequenceHigh == UInt32(truncatingIfNeeded: envelope.identity.sequence >> 32)
+            && direction == record.direction && lane == record.lane && isDigest == record.isDigest
+            && type == envelope.type && flow.destination == envelope.identity.flow.destination
+            && flow.source == envelope.identity.flow.source && transport == record.transport
+    }
+}
+
 /// What a channel record says, whoever wrote it.
 struct ChannelRecord {
     let id: UInt16
@@ -150,9 +181,12 @@ struct ChannelTable {
     /// The next id, or `nil` when all are taken.
     var nextID: UInt16? { Int(last) < MCAP.channelsMax ? last + 1 : nil }
 
-    mutating func id(of channel: Channel) -> UInt16? {
-        let slot = slot(of: channel)
-        if recentIDs[slot] != 0, recent[slot] == channel { return recentIDs[slot] }
+    /// The id of an envelope's channel; nil where it has none yet.
+    mutating func id(of envelope: borrowing Envelope, as record: Channel.Record) -> UInt16? {
+        let slot = slot(of: envelope, record.direction)
+        let id = recentIDs[slot]
+        if id != 0, recent[slot].holds(envelope, record) { return id }
+        let channel = Channel(envelope, record)
         guard let id = ids[channel] else { return nil }
         recentIDs[slot] = id
         recent[slot] = channel
@@ -164,11 +198,11 @@ struct ChannelTable {
         last = id
     }
 
-    private func slot(of channel: Channel) -> Int {
-        var mixed: UInt64 = channel.direction == .sent ? 0 : 1
-        mix(channel.flow.source, into: &mixed)
-        mix(channel.flow.destination.name, into: &mixed)
-        mix(channel.type, into: &mixed)
+    private func slot(of envelope: borrowing Envelope, _ direction: Direction) -> Int {
+        var mixed: UInt64 = direction == .sent ? 0 : 1
+        mix(envelope.identity.flow.source, into: &mixed)
+        mix(envelope.identity.flow.destination.name, into: &mixed)
+        mix(envelope.type, into: &mixed)
         // Fibonacci hashing: the product's highest bits depend on all of them.
         return Int((mixed &* 0x9E37_79B9_7F4A_7C15) >> 56)
     }

@@ -89,8 +89,8 @@ public protocol HistoryObserver {
     ///
     /// - Parameters:
     ///   - record: The record.
-    ///   - kinds: What its kind is a number in.
-    mutating func take(_ record: RecordView, kinds: [RecordKind])
+    ///   - kinds: What its kind is a number in; asked for where that may have grown.
+    mutating func take(_ record: RecordView, kinds: @autoclosure () -> [RecordKind])
     /// What was noted beside them.
     mutating func take(_ annotation: AnnotationView)
     /// What the sealed file is to say of itself.
@@ -121,7 +121,7 @@ public struct HistoryMetadata: Sendable, Hashable {
 }
 
 private struct NoObserver: HistoryObserver {
-    func take(_ record: RecordView, kinds: [RecordKind]) {}
+    func take(_ record: RecordView, kinds: @autoclosure () -> [RecordKind]) {}
     func take(_ annotation: AnnotationView) {}
     func metadata(process: String, messageCount: UInt64) -> [HistoryMetadata] { [] }
 }

@@ -119,51 +119,78 @@ public final class HistoryWriter {
     ///
     /// - Throws: `HistoryError`: the disk is full, no channel is left, or the writer was sealed.
     public func record(
-        _ envelope: Envelope, _ direction: Direction, transport: String, lane: Lane = .primary
+        _ envelope: borrowing Envelope, _ direction: Direction, transport: String,
+        lane: Lane = .primary
     ) throws(HistoryError) {
         let observed = clock.now
         let file = try current(at: observed)
+        let isOwn = direction == .sent && lane == .primary
         // What may have to be sent again after a crash must be there whole.
-        let isKept =
-            envelope.delivery == .atLeastOnce && direction == .sent && lane == .primary
-        let isDigest = envelope.contentSize > contentLimit && !isKept
-        let channel = Channel(
-            flow: envelope.identity.flow, incarnation: envelope.incarnation, type: envelope.type,
-            transport: transport, direction: direction, lane: lane, hops: envelope.hops,
-            contentEncoding: envelope.contentEncoding, isDigest: isDigest,
-            sequenceHigh: UInt32(truncatingIfNeeded: envelope.sequence >> 32),
-            delivery: envelope.delivery)
+        let limit = isOwn && envelope.delivery == .atLeastOnce ? Int.max : contentLimit
+        let isAnswer = isOwn && envelope.cause != nil
+        try envelope.withContent { content throws(HistoryError) in
+            let record = Channel.Record(
+                direction: direction, transport: transport, lane: lane,
+                isDigest: content.count > limit)
+            if !record.isDigest, !isAnswer, let id = channels.id(of: envelope, as: record) {
+                try append(
+                    content, channel: id, sequence: UInt32(truncatingIfNeeded: envelope.sequence),
+                    sent: envelope.sent, observed: observed, to: file)
+            } else {
+                let kept = record.isDigest ? Self.digest(of: content) : nil
+                try append(
+                    envelope, as: record, isAnswer: isAnswer, kept, content, observed: observed,
+                    to: file)
+            }
+        }
+    }
+
+    /// One message in a channel that the file has.
+    private func append(
+        _ content: UnsafeRawBufferPointer, channel: UInt16, sequence: UInt32, sent: UInt64,
+        observed: UInt64, to file: LiveFile
+    ) throws(HistoryError) {
+        let count = RecordPen.messageLength(content.count)
+        var pen = RecordPen(try file.reserve(count))
+        pen.writeMessage(
+            channel: channel, sequence: sequence, logged: observed, published: sent, data: content)
+        file.publish(count, head: pen.head)
+        messageCount += 1
+    }
+
+    /// A message with what else comes with it: its channel, where that is new, and its cause.
+    private func append(
+        _ envelope: borrowing Envelope, as record: Channel.Record, isAnswer: Bool,
+        _ digest: [UInt8]?, _ content: UnsafeRawBufferPointer, observed: UInt64, to file: LiveFile
+    ) throws(HistoryError) {
         var definition: [UInt8] = []
         let id: UInt16
-        let isNew: Bool
-        if let known = channels.id(of: channel) {
+        var new: Channel?
+        if let known = channels.id(of: envelope, as: record) {
             id = known
-            isNew = false
         } else {
             guard let next = channels.nextID else {
                 throw HistoryError(.record, path, .channelsExhausted)
             }
             id = next
-            isNew = true
+            let channel = Channel(envelope, record)
             definition = channel.record(id: id, agent: process)
+            new = channel
         }
         var cause: [UInt8] = []
-        if let by = envelope.cause, direction == .sent, lane == .primary {
+        if isAnswer, let by = envelope.cause {
             cause = Annotation.cause(of: envelope.identity, by: by, at: observed).json
         }
-        let digest = isDigest ? envelope.withContent(Self.digest) : nil
-        let length = digest?.count ?? envelope.contentSize
-
-        var count = definition.count + RecordPen.messageLength(length)
+        var count = definition.count + RecordPen.messageLength(digest?.count ?? content.count)
         if !cause.isEmpty { count += RecordPen.messageLength(cause.count) }
         var pen = RecordPen(try file.reserve(count))
-        if isNew { pen.write(record: definition) }
+        if new != nil { pen.write(record: definition) }
+        let (sequence, sent) = (UInt32(truncatingIfNeeded: envelope.sequence), envelope.sent)
         let write = { (data: UnsafeRawBufferPointer) in
             pen.writeMessage(
-                channel: id, sequence: UInt32(truncatingIfNeeded: envelope.sequence),
-                logged: observed, published: envelope.sent, data: data)
+                channel: id, sequence: sequence, logged: observed, published: sent, data: data)
         }
-        if let digest { digest.withUnsafeBytes(write) } else { envelope.withContent(write) }
+        if let digest { digest.withUnsafeBytes(write) } else { write(content) }
         if !cause.isEmpty {
             pen.writeMessage(
                 channel: Self.annotationsID, sequence: annotationCount, logged: observed,
@@ -174,7 +201,7 @@ public final class HistoryWriter {
         file.publish(count, head: pen.head)
         messageCount += 1
         // Only now is the channel in the file, whatever failed before.
-        if isNew { channels.add(channel, id: id) }
+        if let new { channels.add(new, id: id) }
     }
 
     /// What the envelopes that follow this one in its flow have in common with it.
@@ -183,16 +210,12 @@ public final class HistoryWriter {
     public func strand(
         of envelope: Envelope, _ direction: Direction, transport: String, lane: Lane = .primary
     ) -> Strand? {
-        let high = UInt32(truncatingIfNeeded: envelope.sequence >> 32)
-        let channel = Channel(
-            flow: envelope.identity.flow, incarnation: envelope.incarnation, type: envelope.type,
-            transport: transport, direction: direction, lane: lane, hops: envelope.hops,
-            contentEncoding: envelope.contentEncoding, isDigest: false, sequenceHigh: high,
-            delivery: envelope.delivery)
-        return channels.id(of: channel).map {
+        let record = Channel.Record(
+            direction: direction, transport: transport, lane: lane, isDigest: false)
+        return channels.id(of: envelope, as: record).map {
             Strand(
                 type: envelope.type, contentEncoding: envelope.contentEncoding, channel: $0,
-                sequenceHigh: high, part: partCount)
+                sequenceHigh: UInt32(truncatingIfNeeded: envelope.sequence >> 32), part: partCount)
         }
     }
 
@@ -215,16 +238,13 @@ public final class HistoryWriter {
         guard content.count <= contentLimit,
             UInt32(truncatingIfNeeded: sequence >> 32) == strand.sequenceHigh
         else { return false }
-        let file = try current(at: observed ?? clock.now)
+        let observed = observed ?? clock.now
+        let file = try current(at: observed)
         // Another file has other channels.
         guard strand.part == partCount else { return false }
-        let count = RecordPen.messageLength(content.count)
-        var pen = RecordPen(try file.reserve(count))
-        pen.writeMessage(
-            channel: strand.channel, sequence: UInt32(truncatingIfNeeded: sequence),
-            logged: observed ?? clock.now, published: sent, data: content)
-        file.publish(count, head: pen.head)
-        messageCount += 1
+        try append(
+            content, channel: strand.channel, sequence: UInt32(truncatingIfNeeded: sequence),
+            sent: sent, observed: observed, to: file)
         return true
     }
 
