@@ -100,7 +100,7 @@ let package = Package(
         module("Analysis", ["Wire", "JSON", "Recording", collections]),
 
         // What people do with recordings
-        module("Histories", ["Analysis", "JSON", "Recording", "Wire", histogram]),
+        module("Histories", ["Analysis", "JSON", "Recording", "Threads", "Wire", histogram]),
 
         module(
             "Checkers",

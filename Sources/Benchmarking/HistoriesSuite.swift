@@ -48,7 +48,8 @@ struct HistoriesSuite: Suite {
             Metric("histories: info, sealed", "of ten million records in four sealed files"),
             Metric(
                 "histories: info, not sealed",
-                "of the same files before they were sealed; the reference reads their bytes in C"),
+                "of the same files before they were sealed, from the disk; the reference reads their bytes "
+                    + "in C, from the disk too"),
         ]
 
     func measure(_ bed: Bed) async throws -> [Row] {
@@ -151,7 +152,7 @@ struct HistoriesSuite: Suite {
                 target: .atMost(0.5)),
             Row(
                 "histories: info, not sealed", unit: "s", ours: [live.seconds],
-                reference: [reading]),
+                reference: [reading], target: .ratioAtMost(1.5)),
         ]
     }
 

@@ -205,12 +205,15 @@ extension HistorySummary {
             process: cursor.process.isEmpty ? name : cursor.process, notes: cursor.notes)
     }
 
-    /// Counts what stands in files.
+    /// Counts what stands in files, several of them at once.
     ///
     /// - Throws: `HistoryError` when one cannot be read, or is not an MCAP file.
     public init(paths: [String]) throws(HistoryError) {
         self.init()
-        for path in paths { add(try HistorySummary(path: path)) }
+        let summaries = try FileWorkers.map(paths) { path throws(HistoryError) in
+            try HistorySummary(path: path)
+        }
+        for summary in summaries { add(summary) }
     }
 }
 
