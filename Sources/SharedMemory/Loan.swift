@@ -41,8 +41,8 @@ public struct Loan: ~Copyable {
     ///   - size: How many bytes, from the first on, are the content.
     ///   - readers: How many will come; once they have, the slot can be lent again.
     /// - Returns: What a reader needs to know.
-    /// - Throws: `.busy` when the record could not be changed, `.notFound` when the pool was
-    ///   removed; the slot is given back.
+    /// - Throws: `.notFound` when the pool was removed, `.corrupted` when its file was cut; the slot is
+    ///   given back.
     public consuming func publish(
         size: Int, readers: Int
     ) throws(SharedMemoryError) -> SlotReference {

@@ -48,15 +48,15 @@ final class Mapping {
     /// Refuses a file that was cut, whose pages would end this process at the first touch, and one
     /// whose name is gone or belongs to another by now.
     func check(_ attempt: @autoclosure () -> String) throws(SharedMemoryError) {
-        var status = stat()
-        guard fstat(file, &status) == 0 else { throw .system(attempt()) }
-        guard status.st_size >= length else {
+        var (size, links) = (Int64(0), UInt64(0))
+        guard synmesh_file_state(file, &size, &links) == 0 else { throw .system(attempt()) }
+        guard size >= length else {
             throw SharedMemoryError(
                 attempt: attempt(), reason: .corrupted,
-                detail: "somebody cut the pool's file to \(status.st_size) of \(length) bytes",
+                detail: "somebody cut the pool's file to \(size) of \(length) bytes",
                 remedy: "Nothing but the run that made a pool may change its file.")
         }
-        guard status.st_nlink > 0 else {
+        guard links > 0 else {
             throw SharedMemoryError(
                 attempt: attempt(), reason: .notFound,
                 detail: "somebody removed or replaced the pool's file",
@@ -66,39 +66,41 @@ final class Mapping {
 
     /// Whether the lock of a byte could be had at once.
     func lock(
-        _ byte: Int64, count: Int64 = 1, exclusive: Bool, _ attempt: @autoclosure () -> String
+        _ byte: Int64, exclusive: Bool, _ attempt: @autoclosure () -> String
     ) throws(SharedMemoryError) -> Bool {
-        switch synmesh_lock_try(file, byte, count, exclusive) {
+        switch synmesh_lock_try(file, byte, exclusive) {
         case 1: return true
         case 0: return false
         default: throw .system(attempt())
         }
     }
 
-    func unlock(_ byte: Int64, count: Int64 = 1) {
-        _ = synmesh_lock_release(file, byte, count)
-    }
-
-    /// Whether the lock of a byte could be had, tried for a moment: those who hold it do so for
-    /// microseconds.
-    func lockSoon(
-        _ byte: Int64, _ attempt: @autoclosure () -> String
-    ) throws(SharedMemoryError) -> Bool {
-        for _ in 0..<64 {
-            if try lock(byte, exclusive: true, attempt()) { return true }
-            sched_yield()
-        }
-        return false
-    }
+    func unlock(_ byte: Int64) { _ = synmesh_lock_release(file, byte) }
 
     /// Takes the lock of a byte, and waits for it at most `patience`.
+    ///
+    /// - Parameters:
+    ///   - byte: Which.
+    ///   - exclusive: Alone, or together with others.
+    ///   - attempt: What for.
+    ///   - isWanted: Asked before each try.
+    /// - Returns: False where it is no longer wanted.
+    /// - Throws: `.busy` where somebody kept it.
     func lockPatiently(
-        _ byte: Int64, _ attempt: @autoclosure () -> String
-    ) throws(SharedMemoryError) {
-        let end = monotonicTime() + Self.patience
-        while true {
-            if try lockSoon(byte, attempt()) { return }
-            guard monotonicTime() < end else { break }
+        _ byte: Int64, exclusive: Bool, _ attempt: @autoclosure () -> String,
+        while isWanted: () -> Bool = { true }
+    ) throws(SharedMemoryError) -> Bool {
+        var end: UInt64?
+        for round in 0... {
+            guard isWanted() else { return false }
+            if try lock(byte, exclusive: exclusive, attempt()) { return true }
+            // Those who hold it do so for microseconds.
+            if round % 64 < 63 {
+                sched_yield()
+                continue
+            }
+            if end == nil { end = monotonicTime() + Self.patience }
+            guard let end, monotonicTime() < end else { break }
             usleep(100)
         }
         throw SharedMemoryError(

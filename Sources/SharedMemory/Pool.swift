@@ -87,11 +87,7 @@ public final class Pool {
         // A text costs more than a lock: it is made where it is needed.
         var attempt: String { "could not read slot \(slot) of pool \(name)" }
         try mapping.check(attempt)
-        // The record is looked at first without a lock, so that one who comes too late is in
-        // nobody's way.
-        guard uses.indices.contains(slot), uses[slot] != Self.loanedHere,
-            isCurrent(reference), try share(slot, attempt)
-        else { throw staleness(reference) }
+        guard try share(reference, attempt) else { throw staleness(reference) }
         uses[slot] += 1
         do throws(SharedMemoryError) {
             guard isCurrent(reference) else { throw staleness(reference) }
@@ -118,8 +114,12 @@ public final class Pool {
     /// - Throws: `.busy` when the record could not be changed.
     public func withdraw(_ reference: SlotReference, readers: Int) throws(SharedMemoryError) {
         let attempt = "could not withdraw slot \(reference.slot) of pool \(name)"
-        guard uses.indices.contains(reference.slot), readers > 0 else { return }
+        guard readers > 0 else { return }
         try mapping.check(attempt)
+        // As a reader does: who has the content alone changes the record, too.
+        guard try share(reference, attempt) else { return }
+        uses[reference.slot] += 1
+        defer { endReading(reference.slot) }
         let record = record(reference.slot)
         try change(reference.slot, attempt) {
             guard isCurrent(reference) else { return }
@@ -132,7 +132,7 @@ public final class Pool {
     public func countRefusal() throws(SharedMemoryError) {
         let attempt = "could not count a refusal of pool \(name)"
         try mapping.check(attempt)
-        try mapping.lockPatiently(geometry.headerLock, attempt)
+        _ = try mapping.lockPatiently(geometry.headerLock, exclusive: true, attempt)
         defer { mapping.unlock(geometry.headerLock) }
         mapping.store(.refused, mapping.load(.refused) &+ 1)
     }
@@ -146,11 +146,11 @@ public final class Pool {
             start: mapping.base + geometry.content(slot), count: count)
     }
 
-    /// Changes a record under its lock.
+    /// Changes a record under its lock; the content is shared by who does.
     func change(
         _ slot: Int, _ attempt: @autoclosure () -> String, _ body: () -> Void
     ) throws(SharedMemoryError) {
-        try mapping.lockPatiently(geometry.recordLock(slot), attempt())
+        _ = try mapping.lockPatiently(geometry.recordLock(slot), exclusive: true, attempt())
         defer { mapping.unlock(geometry.recordLock(slot)) }
         body()
     }
@@ -177,24 +177,17 @@ extension Pool {
     /// The new generation of a slot that nobody uses, whose content lock is now held; nil when
     /// somebody does.
     private func take(_ slot: Int) throws(SharedMemoryError) -> UInt64? {
-        var attempt: String { "could not lend slot \(slot) of pool \(name)" }
-        let (lock, content) = (geometry.recordLock(slot), geometry.contentLock(slot))
+        let content = geometry.contentLock(slot)
         // A glance without a lock spares those who wait for readers.
-        guard reasonToTake(slot) != nil else { return nil }
-        // Both locks lie beside each other, and one request has both where nobody holds either.
-        let hasBoth = try mapping.lock(content, count: 2, exclusive: true, attempt)
-        if !hasBoth {
-            guard try mapping.lockSoon(lock, attempt) else { return nil }
-        }
-        defer { mapping.unlock(lock) }
-        // Nobody publishes and no reader is counted while this lock is held, so whoever takes the
-        // content lock now refuses no reader who has a right to come.
+        guard reasonToTake(slot) != nil,
+            try mapping.lock(
+                content, exclusive: true, "could not lend slot \(slot) of pool \(name)")
+        else { return nil }
+        // Who has the content alone is the only one who changes the record: readers change it while
+        // they share the content.
         guard let reason = reasonToTake(slot) else {
-            if hasBoth { mapping.unlock(content) }
+            mapping.unlock(content)
             return nil
-        }
-        if !hasBoth {
-            guard try mapping.lock(content, exclusive: true, attempt) else { return nil }
         }
         let record = record(slot)
         switch reason {
@@ -240,21 +233,16 @@ extension Pool {
     func publish(
         _ slot: Int, generation: UInt64, size: Int, readers: Int
     ) throws(SharedMemoryError) -> SlotReference {
-        var attempt: String { "could not publish slot \(slot) of pool \(name)" }
-        try mapping.check(attempt)
+        try mapping.check("could not publish slot \(slot) of pool \(name)")
         let digest = layout.checksum == .none ? nil : digest(slot, size)
         let record = record(slot)
-        try mapping.lockPatiently(geometry.recordLock(slot), attempt)
-        do {
-            // Both locks lie beside each other, and one request lets go of them.
-            defer { mapping.unlock(geometry.contentLock(slot), count: 2) }
-            record[.size] = UInt64(size)
-            record[.digest] = digest ?? 0
-            record[.hasDigest] = digest == nil ? 0 : 1
-            record[.pending] = UInt64(max(readers, 0))
-            record[.expires] = monotonicTime() &+ geometry.lease
-            record[.state] = SlotRecord.published
-        }
+        record[.size] = UInt64(size)
+        record[.digest] = digest ?? 0
+        record[.hasDigest] = digest == nil ? 0 : 1
+        record[.pending] = UInt64(max(readers, 0))
+        record[.expires] = monotonicTime() &+ geometry.lease
+        record[.state] = SlotRecord.published
+        mapping.unlock(geometry.contentLock(slot))
         uses[slot] = 0
         return SlotReference(
             slot: slot, generation: generation, size: UInt64(size), digest: digest)
@@ -262,18 +250,9 @@ extension Pool {
 
     /// Gives back what was not published.
     ///
-    /// Where the record cannot be changed the lock alone is let go of, and the next loan counts the
-    /// slot as reclaimed.
+    /// Where the file was cut the lock alone is let go of.
     func giveBack(_ slot: Int) {
-        do throws(SharedMemoryError) {
-            try mapping.check("")
-            if try mapping.lockSoon(geometry.recordLock(slot), "") {
-                record(slot)[.state] = SlotRecord.free
-                mapping.unlock(geometry.recordLock(slot))
-            }
-        } catch {
-            // Nobody could act on it: the slot is free to take either way.
-        }
+        if (try? mapping.check("")) != nil { record(slot)[.state] = SlotRecord.free }
         mapping.unlock(geometry.contentLock(slot))
         uses[slot] = 0
     }
@@ -286,11 +265,18 @@ extension Pool {
 // Readings.
 extension Pool {
     /// Joins the readers of a slot; false when its next writer has it.
+    ///
+    /// Who looks for a slot to take has it alone for a moment, and gives it back where a reader may
+    /// still come: as long as the record says that, it is tried again.
     private func share(
-        _ slot: Int, _ attempt: @autoclosure () -> String
+        _ reference: SlotReference, _ attempt: @autoclosure () -> String
     ) throws(SharedMemoryError) -> Bool {
+        let slot = reference.slot
+        guard uses.indices.contains(slot), uses[slot] != Self.loanedHere else { return false }
         if uses[slot] > 0 { return true }
-        return try mapping.lock(geometry.contentLock(slot), exclusive: false, attempt())
+        return try mapping.lockPatiently(
+            geometry.contentLock(slot), exclusive: false, attempt(),
+            while: { isCurrent(reference) })
     }
 
     /// One reader less to wait for.

@@ -2,7 +2,7 @@
 struct PoolGeometry: Hashable {
     /// `SYNMPOOL`, read as a little-endian number.
     static let magic: UInt64 = 0x4C4F_4F50_4D4E_5953
-    static let version: UInt64 = 1
+    static let version: UInt64 = 2
     static let recordOffset: UInt64 = 128
     static let recordSize: UInt64 = 128
     /// Contents start on a page, so that two never share one.

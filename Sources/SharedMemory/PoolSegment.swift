@@ -58,10 +58,6 @@ public final class PoolSegment: Sendable {
             var sums: [SlotRecord.Word: UInt64] = [:]
             for slot in 0..<layout.slotCount {
                 let record = SlotRecord(mapping: mapping, offset: geometry.record(slot))
-                // Without the lock where somebody does not let go of it: better a picture that may
-                // mix two moments than none.
-                let isLocked = try mapping.lockSoon(geometry.recordLock(slot), attempt)
-                defer { if isLocked { mapping.unlock(geometry.recordLock(slot)) } }
                 slots.append(try look(slot, record, mapping, attempt))
                 for word in [SlotRecord.Word.loans, .reads, .expired, .reclaimed, .corrupted] {
                     sums[word, default: 0] &+= record[word]
@@ -83,7 +79,20 @@ public final class PoolSegment: Sendable {
         Glibc.unlink(path)
     }
 
+    /// What a slot is doing, without any lock, so that nobody waits for who looks: again where a writer
+    /// came in between, and in the end rather a picture that may mix two moments than none.
     private func look(
+        _ slot: Int, _ record: SlotRecord, _ mapping: Mapping, _ attempt: String
+    ) throws(SharedMemoryError) -> PoolStatus.Slot {
+        for _ in 0..<64 {
+            let before = (record[.state], record[.generation])
+            let seen = try lookOnce(slot, record, mapping, attempt)
+            if before == (record[.state], record[.generation]) { return seen }
+        }
+        return try lookOnce(slot, record, mapping, attempt)
+    }
+
+    private func lookOnce(
         _ slot: Int, _ record: SlotRecord, _ mapping: Mapping, _ attempt: String
     ) throws(SharedMemoryError) -> PoolStatus.Slot {
         let state: PoolStatus.State =

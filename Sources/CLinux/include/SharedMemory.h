@@ -8,13 +8,15 @@
 // go of them when the last copy of the descriptor and the last mapping made from it are gone, which
 // kill -9 sees to. Swift imports Glibc without _GNU_SOURCE, so the commands do not exist there.
 
-// Takes or changes the lock of so many bytes, all or none, without waiting. Returns 1, or 0 when somebody else's lock
-// is in the way, or -1.
-int synmesh_lock_try(int file, int64_t offset, int64_t count, bool exclusive);
-// Lets go of the locks of so many bytes. Returns 0, or -1.
-int synmesh_lock_release(int file, int64_t offset, int64_t count);
+// Takes or changes the lock of a byte without waiting. Returns 1, or 0 when somebody else's lock is in the way, or -1.
+int synmesh_lock_try(int file, int64_t offset, bool exclusive);
+// Lets go of the lock of a byte. Returns 0, or -1.
+int synmesh_lock_release(int file, int64_t offset);
 // Says who else holds the byte: 0 nobody, 1 somebody together with others, 2 somebody alone; -1.
 int synmesh_lock_holder(int file, int64_t offset);
+
+// How long an open file is, in bytes, and how many names it has. Returns 0, or -1.
+int synmesh_file_state(int file, int64_t *size, uint64_t *links);
 
 // One aligned 8-byte load before everything that is loaded after it: the other half of
 // `synmesh_memory_publish`.
