@@ -1,7 +1,8 @@
 /// The words that say what is in a slot, as they lie in the file.
 ///
-/// They change only while the lock of the record is held. Each change of several words ends with the
-/// one that makes it true, so that a process may be killed between any two.
+/// They are changed by who has the content alone, or shares it and holds the lock of the record. Each
+/// change of several words ends with the one that makes it true, so that a process may be killed
+/// between any two.
 struct SlotRecord {
     /// The words of a record, each 8 bytes, little-endian.
     enum Word: Int, CaseIterable {

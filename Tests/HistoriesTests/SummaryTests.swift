@@ -77,7 +77,7 @@ import Wire
 
     /// Says something of other messages.
     private struct Liar: HistoryObserver {
-        func take(_ record: RecordView, kinds: [RecordKind]) {}
+        func take(_ record: RecordView, kinds: @autoclosure () -> [RecordKind]) {}
         func take(_ annotation: AnnotationView) {}
         func metadata(process: String, messageCount: UInt64) -> [HistoryMetadata] {
             HistorySummary().metadata(messageCount: messageCount + 1).map { [$0] } ?? []

@@ -250,15 +250,28 @@ struct PoolTests {
         #expect(try pool.segment.status().inUse == 1)
     }
 
-    @Test("A slot is not lent while somebody changes its record")
-    func recordLock() throws {
+    @Test("Who has a content for a moment, and gives it back, refuses no reader")
+    func momentary() throws {
         let pool = try TestPool(slotCount: 1)
         let opened = try pool.open()
         let other = try Mapping.open(pool.path, attempt: "").0
-        #expect(try other.lock(opened.geometry.recordLock(0), exclusive: true, ""))
-        #expect(try opened.freeSlot() == nil)
-        other.unlock(opened.geometry.recordLock(0))
-        #expect(try opened.freeSlot() == 0)
+        let reference = try opened.publish(1, count: 1, readers: 2)
+        let content = opened.geometry.contentLock(0)
+        #expect(try other.lock(content, exclusive: true, ""))
+        var tries = 0
+        let isHad = try opened.mapping.lockPatiently(content, exclusive: false, "") {
+            tries += 1
+            if tries == 3 { other.unlock(content) }
+            return opened.isCurrent(reference)
+        }
+        #expect(isHad && tries == 3)
+        end(try opened.read(reference))
+        // Where its next writer has it, who comes is told so at once.
+        #expect(try other.lock(content, exclusive: true, ""))
+        SlotRecord(mapping: other, offset: opened.geometry.record(0))[.state] = SlotRecord.free
+        #expect(
+            reason { () throws(SharedMemoryError) in end(try opened.read(reference)) } == .stale)
+        other.unlock(content)
     }
 
     @Test("One who stopped in the middle of a change delays others by a bounded time")
@@ -266,18 +279,18 @@ struct PoolTests {
         let pool = try TestPool(slotCount: 2)
         let opened = try pool.open()
         let frozen = try Mapping.open(pool.path, attempt: "").0
-        let loan = try opened.lend(1)
+        let reference = try opened.publish(1, count: 1, readers: 1)
         #expect(try frozen.lock(opened.geometry.recordLock(0), exclusive: true, ""))
         // The slot next to it can be had.
-        let reference = try opened.publish(2, count: 1)
-        #expect(reference.slot == 1)
+        #expect(try opened.publish(2, count: 1).slot == 1)
         do throws(SharedMemoryError) {
-            _ = try loan.publish(size: 1, readers: 1)
-            Issue.record("published under the lock of another")
+            end(try opened.read(reference))
+            Issue.record("read under the lock of another")
         } catch {
             #expect(error.reason == .busy)
         }
         frozen.unlock(opened.geometry.recordLock(0))
+        end(try opened.read(reference))
         #expect(try opened.freeSlot() == 0)
     }
 }

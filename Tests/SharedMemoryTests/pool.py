@@ -36,7 +36,7 @@ class Pool:
         self.words = memoryview(self.map).cast("Q")
         (magic, version, size, records, record_size, self.contents, self.stride, self.slot_size,
          self.count, self.checksum, self.lease, inode) = self.words[:12]
-        if magic.to_bytes(8, "little") != b"SYNMPOOL" or version != 1:
+        if magic.to_bytes(8, "little") != b"SYNMPOOL" or version != 2:
             raise Refused("no pool")
         if (records, record_size) != (128, 128) or size != status.st_size:
             raise Refused("no pool")
@@ -83,33 +83,30 @@ class Pool:
             record = self.record(slot)
             if not self.may_be_lent(record):
                 continue
-            if not self.lock(2 * slot + 1, fcntl.F_WRLCK):
+            if not self.lock(2 * slot, fcntl.F_WRLCK):
                 continue
-            try:
-                if not self.may_be_lent(record) or not self.lock(2 * slot, fcntl.F_WRLCK):
-                    continue
-                if record[STATE] == PUBLISHED and record[PENDING] > 0:
-                    record[EXPIRED] += 1
-                elif record[STATE] not in (FREE, PUBLISHED):
-                    record[RECLAIMED] += 1
-                record[STATE] = FREE
-                record[GENERATION] += 1
-                record[OWNER] = os.getpid()
-                with open("/proc/self/stat") as file:
-                    record[OWNER_START] = int(file.read().rpartition(")")[2].split()[19])
-                record[PENDING] = 0
-                record[HAS_DIGEST] = 0
-                record[LOANS] += 1
-                record[STATE] = LOANED
-                return slot
-            finally:
-                self.done(slot)
+            if not self.may_be_lent(record):
+                self.lock(2 * slot, fcntl.F_UNLCK)
+                continue
+            if record[STATE] == PUBLISHED and record[PENDING] > 0:
+                record[EXPIRED] += 1
+            elif record[STATE] not in (FREE, PUBLISHED):
+                record[RECLAIMED] += 1
+            record[STATE] = FREE
+            record[GENERATION] += 1
+            record[OWNER] = os.getpid()
+            with open("/proc/self/stat") as file:
+                record[OWNER_START] = int(file.read().rpartition(")")[2].split()[19])
+            record[PENDING] = 0
+            record[HAS_DIGEST] = 0
+            record[LOANS] += 1
+            record[STATE] = LOANED
+            return slot
         return None
 
     def publish(self, slot, size, readers):
         record = self.record(slot)
         digest = xxhash.xxh3_64_intdigest(self.content(slot, size)) if self.checksum else None
-        self.change(slot)
         record[SIZE] = size
         record[DIGEST] = digest or 0
         record[HAS_DIGEST] = 0 if digest is None else 1
@@ -117,7 +114,6 @@ class Pool:
         record[EXPIRES] = time.monotonic_ns() + self.lease
         record[STATE] = PUBLISHED
         self.lock(2 * slot, fcntl.F_UNLCK)
-        self.done(slot)
         return slot, record[GENERATION], size, digest
 
     def read(self, slot, generation, size, digest):

@@ -6,7 +6,7 @@
     reference = pool.publish(content, readers=1)   # None where every slot is in use
 
 Who uses a slot is said by the kernel's locks on bytes of the file, which go with a process that is
-killed: byte 2i is slot i's content, byte 2i + 1 its record.
+killed: byte 2i is slot i's content, byte 2i + 1 its record, for those who share the content.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ class Pool:
         self.words = self.map.cast("Q")
         magic, version, size, _, _, self.contents, self.stride, self.slot_size, self.slots, \
             self.checksum, self.lease, inode = self.words[:12]
-        if (magic, version, size, inode) != (MAGIC, 1, status.st_size, status.st_ino):
+        if (magic, version, size, inode) != (MAGIC, 2, status.st_size, status.st_ino):
             raise PoolError(f"{path} is no pool that this program knows")
         self.readings = [0] * self.slots
 
@@ -61,15 +61,18 @@ class Pool:
 
     @contextlib.contextmanager
     def record(self, slot: int, patience: float = 1):
-        """The record's words, under its lock; None where that cannot be had."""
+        """The record's words, under its lock, for a reader; None where that cannot be had."""
         if not self.lock(2 * slot + 1, fcntl.F_WRLCK, patience):
             yield None
             return
-        start = (RECORDS + slot * RECORD_SIZE) // 8
         try:
-            yield self.words[start:start + RECORD_SIZE // 8]
+            yield self.words_of(slot)
         finally:
             self.lock(2 * slot + 1, fcntl.F_UNLCK)
+
+    def words_of(self, slot: int) -> memoryview:
+        start = (RECORDS + slot * RECORD_SIZE) // 8
+        return self.words[start:start + RECORD_SIZE // 8]
 
     def content(self, slot: int, size: int) -> memoryview:
         start = self.contents + slot * self.stride
@@ -79,8 +82,8 @@ class Pool:
     def read(self, reference: dict):
         """What was published, for as long as the block lasts; each reference is for one reading."""
         slot, size = reference["slot"], reference["size"]
-        if not 0 <= slot < self.slots or not self.share(slot):
-            raise PoolError("another content is written there")
+        if not 0 <= slot < self.slots or not self.share(slot, reference["generation"]):
+            raise PoolError("it was read as often as it was sent, or nobody came in time")
         self.readings[slot] += 1
         try:
             with self.record(slot) as record:
@@ -98,8 +101,15 @@ class Pool:
             if not self.readings[slot]:
                 self.lock(2 * slot, fcntl.F_UNLCK)
 
-    def share(self, slot: int) -> bool:
-        return self.readings[slot] > 0 or self.lock(2 * slot, fcntl.F_RDLCK)
+    def share(self, slot: int, generation: int, patience: float = 1) -> bool:
+        """Joins a slot's readers; who looks for a free slot may have it for a moment."""
+        end, record = time.monotonic() + patience, self.words_of(slot)
+        while record[STATE] == PUBLISHED and record[GENERATION] == generation:
+            if self.readings[slot] or self.lock(2 * slot, fcntl.F_RDLCK):
+                return True
+            if time.monotonic() > end:
+                raise PoolError("somebody has kept the slot's content for a second")
+        return False
 
     def is_intact(self, slot: int, record, described) -> bool:
         published = f"xxh3:{record[DIGEST]:016x}" if record[HAS_DIGEST] else None
@@ -121,37 +131,39 @@ class Pool:
             return None
         self.content(slot, len(content))[:] = content
         digest = None if self.checksum == NONE else self.digest(slot, len(content))
-        with self.record(slot) as record:
-            if record is None:
-                raise PoolError("the slot's record is locked")
-            record[SIZE] = len(content)
-            record[DIGEST], record[HAS_DIGEST] = int(digest[5:], 16) if digest else 0, bool(digest)
-            record[PENDING], record[EXPIRES] = readers, time.monotonic_ns() + self.lease
-            record[STATE] = PUBLISHED  # last: now it is true
-            self.lock(2 * slot, fcntl.F_UNLCK)
-            generation = record[GENERATION]
+        record = self.words_of(slot)
+        record[SIZE] = len(content)
+        record[DIGEST], record[HAS_DIGEST] = int(digest[5:], 16) if digest else 0, bool(digest)
+        record[PENDING], record[EXPIRES] = readers, time.monotonic_ns() + self.lease
+        generation = record[GENERATION]
+        record[STATE] = PUBLISHED  # last: now it is true
+        self.lock(2 * slot, fcntl.F_UNLCK)
         reference = {"slot": slot, "generation": generation, "size": len(content)}
         return reference | ({"digest": digest} if digest else {})
 
     def take(self, slot: int) -> bool:
         """Lends a slot that nobody uses, and to whom no reader may still come."""
-        with self.record(slot, patience=0) as record:
-            if record is None:
-                return False
-            now, is_published = time.monotonic_ns(), record[STATE] == PUBLISHED
-            if is_published and record[PENDING] and now < record[EXPIRES] <= now + self.lease:
-                return False
-            if not self.lock(2 * slot, fcntl.F_WRLCK):
-                return False
-            record[EXPIRED] += bool(is_published and record[PENDING])
-            record[RECLAIMED] += record[STATE] == LOANED  # its owner is dead: the lock was free
-            record[STATE] = FREE
-            record[GENERATION] += 1
-            record[OWNER], record[OWNER_START] = os.getpid(), start_time()
-            record[PENDING] = record[HAS_DIGEST] = 0
-            record[LOANS] += 1
-            record[STATE] = LOANED
-            return True
+        record = self.words_of(slot)
+        if self.is_awaited(record) or not self.lock(2 * slot, fcntl.F_WRLCK):
+            return False
+        # Looked at again: who has the content alone is the only one who changes the record.
+        if self.is_awaited(record):
+            self.lock(2 * slot, fcntl.F_UNLCK)
+            return False
+        record[EXPIRED] += bool(record[STATE] == PUBLISHED and record[PENDING])
+        record[RECLAIMED] += record[STATE] == LOANED  # its owner is dead: the lock was free
+        record[STATE] = FREE
+        record[GENERATION] += 1
+        record[OWNER], record[OWNER_START] = os.getpid(), start_time()
+        record[PENDING] = record[HAS_DIGEST] = 0
+        record[LOANS] += 1
+        record[STATE] = LOANED
+        return True
+
+    def is_awaited(self, record: memoryview) -> bool:
+        now = time.monotonic_ns()
+        return record[STATE] == PUBLISHED and record[PENDING] > 0 \
+            and now < record[EXPIRES] <= now + self.lease
 
 
 def start_time() -> int:
