@@ -74,6 +74,7 @@ let package = Package(
         module("JSON"),
         module("Wire", ["JSON"]),
         module("Topologies", ["YAML", "Wire", "JSON"]),
+        module("Moves", ["Wire"]),
 
         // Mechanisms
         module("Threads", ["CLinux"]),
@@ -195,6 +196,7 @@ let package = Package(
         tests("YAML"),
         tests("JSON", exclude: ["canonical.py"]),
         tests("Wire", ["JSON"]),
+        tests("Moves", ["Wire"]),
         tests("Topologies", ["JSON", "Wire", "YAML"]),
         tests("Recording", ["Wire", "JSON"], exclude: ["read_mcap.py"]),
         tests("Threads"),

@@ -137,4 +137,22 @@ public enum HistorySealing {
     public static func seal(path: String) throws(HistoryError) {
         try HistorySealer.seal(path: path, observer: SummaryBuilder())
     }
+
+    /// Seals histories, several at once: while the disk takes one the next is read.
+    ///
+    /// - Returns: Why some could not be sealed, in the order of the paths; those are as they were.
+    public static func seal(paths: [String]) -> [HistoryError] {
+        do throws(HistoryError) {
+            return try FileWorkers.map(paths) { path throws(HistoryError) -> HistoryError? in
+                do throws(HistoryError) {
+                    try seal(path: path)
+                    return nil
+                } catch {
+                    return error
+                }
+            }.compactMap(\.self)
+        } catch {
+            return [error]
+        }
+    }
 }

@@ -161,17 +161,8 @@ extension Rehearsal {
             RunDirectory(context.directory.path + $0)
         }
         let failures = try? await onDedicatedThread(named: "seal") {
-            var failures: [String] = []
-            for directory in directories {
-                for path in try directory.histories() {
-                    do throws(HistoryError) {
-                        try HistorySealing.seal(path: path)
-                    } catch {
-                        failures.append(error.description)
-                    }
-                }
-            }
-            return failures
+            try HistorySealing.seal(paths: directories.flatMap { try $0.histories() })
+                .map(\.description)
         }
         return (failures ?? ["the histories could not be listed"]).map {
             StepVerdict(.inconclusive, reason: "A history could not be sealed: \($0.asSentence)")

@@ -16,17 +16,9 @@ struct HistorySeal: ParsableCommand {
     var places: [String]
 
     func run() throws {
-        var isWhole = true
-        for place in places {
-            for path in try historyFiles(place).paths {
-                do throws(HistoryError) {
-                    try HistorySealing.seal(path: path)
-                } catch {
-                    printError("\(error)")
-                    isWhole = false
-                }
-            }
-        }
-        if !isWhole { throw ExitStatus.notAsExpected.code }
+        let paths = try places.flatMap { try historyFiles($0).paths }
+        let failures = HistorySealing.seal(paths: paths)
+        for failure in failures { printError("\(failure)") }
+        if !failures.isEmpty { throw ExitStatus.notAsExpected.code }
     }
 }

@@ -1,0 +1,257 @@
+import Moves
+import Wire
+
+/// One envelope on its way.
+struct Parcel: Hashable {
+    let source: Int
+    /// Which life of the source.
+    let incarnation: Int
+    let destination: Int
+    let sequence: UInt64
+}
+
+/// What the parts of the world say to each other.
+enum Packet {
+    case parcel(Parcel)
+    case ask(Route)
+    case answer(Route)
+    /// The last message of an agent's old way.
+    case mark(agent: Int, epoch: UInt64)
+    case confirm(epoch: UInt64)
+    /// From an agent's home to the proxies beside it: what the agent sent before has come to you?
+    case passed(agent: Int, epoch: UInt64)
+    /// It has, and has gone on.
+    case settled(agent: Int, epoch: UInt64, proxy: Int)
+}
+
+/// What a client and the server of NATS say to each other.
+enum Frame {
+    case subscribe(Int)
+    case unsubscribe(Int)
+    /// On the subject of an agent, or of markers.
+    case publish(Int, Packet)
+    case ping(UInt64)
+    case message(Int, Packet)
+    case pong(UInt64)
+}
+
+/// Where something is on its way; each of these keeps its order, and no two keep it with each other.
+enum Line: Hashable {
+    case toProxy(agent: Int)
+    case toAgent(Int)
+    case link(from: Int, to: Int)
+    case toServer(Client)
+    case fromServer(Client)
+}
+
+enum Client: Hashable {
+    case agent(Int)
+    case proxy(Int)
+}
+
+enum Load {
+    case packet(Packet)
+    case frame(Frame)
+
+    /// Whether it still says something where nobody is left who said it.
+    var isSaid: Bool {
+        switch self {
+        case .packet, .frame(.publish): true
+        case .frame: false
+        }
+    }
+
+    /// The parcel that is carried, if one is.
+    var parcel: Parcel? {
+        switch self {
+        case .packet(.parcel(let parcel)), .frame(.publish(_, .parcel(let parcel))),
+            .frame(.message(_, .parcel(let parcel))):
+            parcel
+        default: nil
+        }
+    }
+}
+
+/// How a wrong implementation would do it, as a control: the model must find it out.
+enum Defect: String, CaseIterable {
+    /// The owner does not wait for what NATS still has for the agent.
+    case noFirstFlush
+    /// It does not wait for what it published to the agent itself.
+    case noSecondFlush
+    /// The agent goes back by itself when it is not answered in time.
+    case undoesAlone
+    /// What comes on the new way is handed out before the old one has ended.
+    case noHold
+    /// The agent sends on the new way before the old one has ended.
+    case noPause
+    /// The proxies beside the home are not asked for what they have.
+    case noPeers
+    /// The proxy does nothing else while it waits for NATS.
+    case blocksOnFlush
+}
+
+/// Numbers from a seed (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+struct SplitMix64: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}
+
+/// Agents, their home proxies and a NATS server, in one value: everything that happens is the delivery of
+/// one load of one line, in an order that a seed decides.
+struct World {
+    static let markers = -1
+    static let deadlines = MoveDeadlines(step: 600, again: 60)
+
+    var random: SplitMix64
+    let defect: Defect?
+    var now: UInt64 = 0
+    var agents: [AgentModel] = []
+    var proxies: [ProxyModel] = []
+    var subscriptions: [Client: Set<Int>] = [:]
+    /// All lines, in an order that does not depend on anything but the world's size.
+    private let lines: [Line]
+    private let numbers: [Line: Int]
+    private var queues: [[Load]]
+    private let clients: [Client]
+    /// A frozen server takes nothing and says nothing.
+    var isFrozen = false
+    /// What was wrong on the way.
+    var faults: [String] = []
+    var sent: Set<Parcel> = []
+    /// Whether anybody was killed.
+    var hadKills = false
+    /// Of these a copy went with somebody who was killed, or found nobody because of that.
+    var killed: Set<Parcel> = []
+    /// What each agent's former lives delivered.
+    var deliveredBefore: [Parcel] = []
+    /// What each client listened to when it was killed, and does not yet again.
+    var deaf: [Client: Set<Int>] = [:]
+    /// The parcel whose way is written down, with everything that is no parcel.
+    var watched: Parcel?
+    var story: [String] = []
+    /// The last number of a move or a start.
+    var lastEpoch: UInt64 = 0
+
+    init(seed: UInt64, agents count: Int, proxies proxyCount: Int, defect: Defect?) {
+        random = SplitMix64(state: seed)
+        self.defect = defect
+        let agents = 0..<count
+        let proxies = 0..<proxyCount
+        clients = agents.map(Client.agent) + proxies.map(Client.proxy)
+        var lines = agents.flatMap { [Line.toProxy(agent: $0), .toAgent($0)] }
+        lines += proxies.flatMap { from in proxies.map { Line.link(from: from, to: $0) } }
+        lines += clients.flatMap { [Line.toServer($0), .fromServer($0)] }
+        self.lines = lines
+        numbers = Dictionary(uniqueKeysWithValues: lines.enumerated().map { ($1, $0) })
+        queues = lines.map { _ in [] }
+        self.proxies = proxies.map(ProxyModel.init(index:))
+        for index in agents {
+            let home = index % proxyCount
+            self.agents.append(AgentModel(index: index, home: home))
+            self.proxies[home].owners[index] = RouteOwner(
+                Route(.zmq, epoch: 0), deadlines: Self.deadlines)
+        }
+        for proxy in proxies {
+            subscriptions[.proxy(proxy)] = Set(self.proxies[proxy].owners.keys).union([Self.markers]
+            )
+        }
+        for agent in agents { subscriptions[.agent(agent)] = [] }
+    }
+
+    mutating func put(_ load: Load, on line: Line) {
+        if let number = numbers[line] { queues[number].append(load) }
+    }
+    /// Takes everything off a line from a place on.
+    mutating func cut(_ line: Line, keeping count: Int = 0) -> [Load] {
+        guard let number = numbers[line], count < queues[number].count else { return [] }
+        defer { queues[number].removeSubrange(count...) }
+        return Array(queues[number][count...])
+    }
+
+    /// How much waits on a line.
+    func count(on line: Line) -> Int { numbers[line].map { queues[$0].count } ?? 0 }
+
+    mutating func send(_ packet: Packet, on line: Line) { put(.packet(packet), on: line) }
+    mutating func send(_ frame: Frame, by client: Client) {
+        put(.frame(frame), on: .toServer(client))
+    }
+
+    /// Whether something may be delivered on a line now.
+    private func isOpen(_ line: Line) -> Bool {
+        switch line {
+        case .toServer: !isFrozen
+        // What the server has said already comes, frozen or not.
+        case .fromServer, .toAgent: true
+        case .toProxy(let agent): !proxies[agents[agent].home].isBlocked
+        case .link(_, let to): !proxies[to].isBlocked
+        }
+    }
+
+    /// Delivers one load; false where there is none.
+    mutating func step() -> Bool {
+        now += 1
+        var open: [Int] = []
+        for number in lines.indices where !queues[number].isEmpty && isOpen(lines[number]) {
+            open.append(number)
+        }
+        guard let number = open.randomElement(using: &random) else { return false }
+        let (line, load) = (lines[number], queues[number].removeFirst())
+        if let watched, load.parcel == watched || load.parcel == nil {
+            story.append("\(now): \(line) \(load)")
+        }
+        switch (line, load) {
+        case (.toProxy(let agent), .packet(let packet)): toProxy(packet, from: agent)
+        case (.toAgent(let agent), .packet(let packet)): toAgent(packet, agent)
+        case (.link(let from, let to), .packet(let packet)): toPeer(packet, from: from, to: to)
+        case (.toServer(let client), .frame(let frame)): serve(frame, to: client)
+        case (.fromServer(.agent(let agent)), .frame(let frame)): hear(frame, agent: agent)
+        case (.fromServer(.proxy(let proxy)), .frame(let frame)): hear(frame, proxy: proxy)
+        default: faults.append("a load on the wrong line")
+        }
+        return true
+    }
+
+    private mutating func serve(_ frame: Frame, to client: Client) {
+        switch frame {
+        case .subscribe(let subject):
+            subscriptions[client, default: []].insert(subject)
+            deaf[client]?.remove(subject)
+        case .unsubscribe(let subject): subscriptions[client, default: []].remove(subject)
+        case .publish(let subject, let packet):
+            if case .parcel(let parcel) = packet, findsNobody(parcel, by: client) {
+                killed.insert(parcel)
+            }
+            for listener in clients
+            where listener != client && subscriptions[listener]?.contains(subject) == true {
+                put(.frame(.message(subject, packet)), on: .fromServer(listener))
+            }
+        case .ping(let token): put(.frame(.pong(token)), on: .fromServer(client))
+        case .message, .pong: faults.append("a client speaks like a server")
+        }
+    }
+
+    /// Whether what is published for an agent finds nobody, because who listened was killed.
+    private func findsNobody(_ parcel: Parcel, by client: Client) -> Bool {
+        let agent = parcel.destination
+        let isHeard = clients.contains {
+            $0 != client && subscriptions[$0]?.contains(agent) == true
+        }
+        // Its own copy is lost, whatever comes of one that its home may still hear.
+        if deaf[.agent(agent)]?.contains(agent) == true { return true }
+        return !isHeard && deaf[.proxy(agents[agent].home)]?.contains(agent) == true
+    }
+
+    mutating func tick() {
+        for agent in agents.indices { tell(agent, .tick) }
+        for proxy in proxies.indices {
+            for agent in proxies[proxy].owners.keys.sorted() { ask(proxy, agent, .tick) }
+        }
+    }
+}
