@@ -196,7 +196,10 @@ let package = Package(
         tests("YAML"),
         tests("JSON", exclude: ["canonical.py"]),
         tests("Wire", ["JSON"]),
-        tests("Moves", ["Wire"]),
+        // Twenty thousand schedules take a minute where nothing is optimised.
+        .testTarget(
+            name: "MovesTests", dependencies: ["Moves", "Wire"],
+            swiftSettings: settings + [.unsafeFlags(["-O"])]),
         tests("Topologies", ["JSON", "Wire", "YAML"]),
         tests("Recording", ["Wire", "JSON"], exclude: ["read_mcap.py"]),
         tests("Threads"),
