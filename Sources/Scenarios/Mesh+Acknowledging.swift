@@ -52,7 +52,8 @@ extension Mesh {
                     counts[record.identity.flow.destination, default: 0] += 1
                 }
             }
-            return counts.values.max() ?? 0
+            // The one that was sent to some alone when it was killed is sent to all again, as another.
+            return counts.values.min() ?? 0
         }
     }
 }

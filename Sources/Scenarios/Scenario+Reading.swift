@@ -258,6 +258,13 @@ extension Reading where Value == ReadStep {
             let timeout = reader.optional(
                 "timeout", .duration(in: .seconds(1) ... .seconds(3_600)), default: .seconds(60))
             guard let checkers else { return nil }
+            if checkers.isEmpty {
+                // Nothing asked would be nothing wrong.
+                reader.diagnostics.error(
+                    "a check needs a checker",
+                    at: reader.location(of: "checkers") ?? reader.heading,
+                    help: "write 'checkers: [delivery, causal]'")
+            }
             let check = Scenario.Check(checkers: checkers, timeout: timeout)
             return ReadStep(
                 step: Scenario.Step(

@@ -283,6 +283,10 @@ import Testing
         let diagnosed = try Program.run("check", wrong, in: folder)
         #expect(diagnosed.exitCode == 2)
         #expect(diagnosed.output.contains("'causality' is no checker"), "\(diagnosed.output)")
+        let empty = try folder.write(
+            "synmesh: 1\ntopology: \(Program.repository)/topologies/first-mesh.yaml\n"
+                + "steps: [ { check: { checkers: [] } } ]\n", to: "empty.yaml")
+        #expect(try Program.run("check", empty, in: folder).output.contains("needs a checker"))
     }
 
     @Test("A multiset counts repetitions, in files that another library wrote")

@@ -281,12 +281,13 @@ struct Pairing {
     // MARK: The end
 
     /// Envelopes that a receiver had given up: neither missing nor extra, but late.
-    mutating func note(late: [[(identity: Identity, by: String)]], aligners: [Aligner]) {
+    mutating func note(late: [LateNotes], aligners: [Aligner]) {
         for side in StreamComparison.Side.allCases {
-            for (identity, by) in late[side.rawValue] {
+            late[side.rawValue].forEach { identity, receiver in
                 let (key, sequence) = aligners[side.rawValue].align(identity)
-                guard let number = numbers[GroupKey(stream: key, receiver: by)] else { continue }
-                guard streams[number].takeLate(sequence, of: side) else { continue }
+                guard let number = numbers[GroupKey(stream: key, receiver: receiver)],
+                    streams[number].takeLate(sequence, of: side)
+                else { return }
                 streams[number].count(sequence, as: .late)
                 let name = side == .left ? "left" : "right"
                 keep(

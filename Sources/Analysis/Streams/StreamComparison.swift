@@ -131,7 +131,7 @@ public struct StreamComparison {
             guard annotation.isNamed("late"),
                 case .late(let identity, let by, _)? = annotation.annotation
             else { return }
-            sides[side.rawValue].late.append((identity, by))
+            sides[side.rawValue].late.note(identity, by: by)
         case .looking:
             guard annotation.isNamed("cause"),
                 case .cause(let identity, let by, _)? = annotation.annotation
@@ -171,7 +171,7 @@ public struct StreamComparison {
             phase = .pairing
             for side in Side.allCases { learn(sides[side.rawValue].kinds, of: side) }
         case .pairing where survey.isNeeded:
-            for side in sides.indices { sides[side].late = [] }
+            for side in sides.indices { sides[side].late = LateNotes() }
             phase = .surveying
         case .pairing:
             for side in sides.indices { sides[side].hasNotedLate = true }
@@ -240,10 +240,40 @@ private struct SideReading {
     /// What kinds' records belong to; nil for what is not compared.
     var uses: [Use?] = []
     var aligner: Aligner
-    var late: [(identity: Identity, by: String)] = []
+    var late = LateNotes()
     var hasNotedLate = false
 
     init(_ alignment: Alignment) { aligner = Aligner(alignment) }
+}
+
+/// What receivers had given up before it came, as ranges: what follows each other takes no room.
+struct LateNotes {
+    private struct Key: Hashable {
+        let stream: StreamKey
+        let receiver: String
+    }
+
+    private var sequences: [Key: SequenceSet] = [:]
+
+    /// Notes that an envelope came too late to be delivered.
+    mutating func note(_ identity: Identity, by receiver: String) {
+        let stream = StreamKey(flow: identity.flow, incarnation: identity.incarnation)
+        sequences[Key(stream: stream, receiver: receiver), default: SequenceSet()]
+            .insert(identity.sequence)
+    }
+
+    /// All of them, flow by flow.
+    func forEach(_ body: (_ identity: Identity, _ receiver: String) -> Void) {
+        let keys = sequences.keys.sorted { ($0.stream, $0.receiver) < ($1.stream, $1.receiver) }
+        for key in keys {
+            for sequence in sequences[key, default: SequenceSet()].sequences {
+                body(
+                    Identity(
+                        flow: key.stream.flow, incarnation: key.stream.incarnation,
+                        sequence: sequence), key.receiver)
+            }
+        }
+    }
 }
 
 /// The highest sequences of flows, where one side has a flow of several incarnations.

@@ -16,7 +16,10 @@ struct HistorySeal: ParsableCommand {
     var places: [String]
 
     func run() throws {
+        // A file that is named twice is sealed once.
+        var seen: Set<String> = []
         let paths = try places.flatMap { try historyFiles($0).paths }
+            .filter { seen.insert($0).inserted }
         let failures = HistorySealing.seal(paths: paths)
         for failure in failures { printError("\(failure)") }
         if !failures.isEmpty { throw ExitStatus.notAsExpected.code }
