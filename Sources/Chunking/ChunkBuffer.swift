@@ -6,7 +6,7 @@ internal import Wire
 /// The place where a content is put together.
 final class ChunkBuffer: ContentOwner {
     // Written by the one thread that puts it together, before anybody else hears of it; from then
-    // on nobody writes. Freed with the last reference.
+    // on nobody writes. Its place is given back with the last reference, when nobody can read it.
     nonisolated(unsafe) private let memory: UnsafeMutableRawBufferPointer
 
     private let room: Room
