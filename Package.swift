@@ -74,7 +74,7 @@ let package = Package(
         module("JSON"),
         module("Wire", ["JSON"]),
         module("Topologies", ["YAML", "Wire", "JSON"]),
-        module("Moves", ["Wire"]),
+        module("Moves", ["JSON", "Wire"]),
 
         // Mechanisms
         module("Threads", ["CLinux"]),
@@ -85,14 +85,14 @@ let package = Package(
         module(
             "Messaging",
             [
-                "Chunking", "Wire", "JSON", "ZeroMQ", "NATS", "Recording", "SharedMemory",
+                "Chunking", "Moves", "Wire", "JSON", "ZeroMQ", "NATS", "Recording", "SharedMemory",
                 "Threads", collections,
             ]),
         module(
             "Routing",
             [
-                "Chunking", "CLinux", "Control", "Wire", "JSON", "ZeroMQ", "NATS", "Recording",
-                "Threads", collections,
+                "Chunking", "CLinux", "Control", "Moves", "Wire", "JSON", "ZeroMQ", "NATS",
+                "Recording", "Threads", collections,
             ]),
         module("Supervision", ["CLinux", "Threads"]),
         module("Operating", ["CLinux", "JSON", "Threads"]),
@@ -134,7 +134,7 @@ let package = Package(
         // Runtime of agent programs
         module(
             "AgentRuntime",
-            ["Messaging", "Control", "Recording", "Wire", "JSON", "ZeroMQ", "CLinux"]),
+            ["Messaging", "Moves", "Control", "Recording", "Wire", "JSON", "ZeroMQ", "CLinux"]),
 
         // What others can do: plain C on the plain libraries, to measure against.
         .executableTarget(

@@ -273,7 +273,7 @@ public final class Outbox {
     }
 
     /// Whether the transport knows of no break; cheap enough to ask before every message.
-    var isConnected: Bool { (transport as? NATSTransport)?.isConnected ?? true }
+    var isConnected: Bool { transport.isConnected }
 
     /// Whether the last send waited in vain: the agent's commands get their turn before the next.
     var isHeldUp: Bool { isBlocked || isPoolFull }

@@ -1,6 +1,7 @@
 internal import Control
 internal import JSON
 internal import Messaging
+internal import Moves
 internal import Wire
 
 extension Runtime {
@@ -28,6 +29,7 @@ extension Runtime {
         case "shadow": changeShadow(command)
         case "drain": try drain(command)
         case "pause": beginPause(command)
+        case "move": try beginMove(command)
         case "resume":
             endPause()
             answer(command, [:])
@@ -37,8 +39,8 @@ extension Runtime {
         default:
             refuse(
                 command,
-                "unknown command '\(command.name)'; known are load, status, shadow, drain, pause, "
-                    + "resume, stop and result")
+                "unknown command '\(command.name)'; known are load, status, shadow, move, drain, "
+                    + "pause, resume, stop and result")
         }
     }
 
@@ -103,7 +105,8 @@ extension Runtime {
         var members = client.counters.json.object ?? [:]
         members["loading"] = .bool(!loads.isEmpty || agent.isBusy)
         members["subscriptions"] = .array(client.subscriptions.sorted().map(Value.string))
-        members["transport"] = .string(environment.transport.rawValue)
+        members["transport"] = .string((live?.route.transport ?? environment.transport).rawValue)
+        members["moving"] = .bool(live?.isMoving ?? false)
         members["connected"] = .bool(client.isConnected)
         members["failed"] = Value(outbox.failed)
         members["shadow"] = .bool(client.hasShadow)

@@ -2,6 +2,7 @@ internal import Control
 internal import Glibc
 internal import JSON
 internal import Messaging
+internal import Moves
 internal import Recording
 internal import Wire
 internal import ZeroMQ
@@ -18,6 +19,10 @@ final class Runtime {
     var isDrained = false
     /// Set while others must be able to count on silence: nothing is sent and nothing handed out.
     var pause: Pause?
+    /// The way into the mesh, where it can be changed while the agent goes on.
+    let live: LiveTransport?
+    /// Who waits for the end of a move.
+    var moveCommand: Command?
     /// Set by the command `stop`: whom to answer when everything is closed.
     var stopCommand: UInt64?
     var isStopping = false
@@ -74,6 +79,7 @@ final class Runtime {
         do throws(MessagingError) {
             let connections = Connections(in: context)
             let transport = try Runtime.attach(environment, in: context, sharing: connections)
+            live = transport as? LiveTransport
             client = try AgentClient(
                 name: environment.name, incarnation: environment.incarnation,
                 clock: environment.clock, transport: transport, recorder: history,
@@ -189,25 +195,31 @@ final class Runtime {
     private static func attach(
         _ environment: AgentEnvironment, in context: Context, sharing connections: Connections
     ) throws(MessagingError) -> any AgentTransport {
-        switch environment.transport {
-        case .zmq where environment.speaksSeedWire:
-            try SeedTransport(
+        if environment.transport == .zmq, environment.speaksSeedWire {
+            return try SeedTransport(
                 SeedTransport.Configuration(
                     agent: environment.name, incarnation: environment.incarnation,
                     branch: environment.branch ?? "", topicProxies: environment.topicProxies),
                 clock: environment.clock, in: context)
-        case .zmq:
-            try ZeroMQTransport(
-                ZeroMQTransport.Configuration(
-                    agent: environment.name, incarnation: environment.incarnation,
-                    branch: environment.branch ?? "", topicProxies: environment.topicProxies),
-                clock: environment.clock, in: context, sharing: connections)
-        case .nats:
-            try NATSTransport(
-                agent: environment.name, url: environment.nats ?? "",
-                seedAgents: environment.seedAgents, sending: environment.natsSending,
-                isChunking: environment.isNATSChunking)
         }
+        return try LiveTransport(
+            agent: environment.name, at: Route(environment.transport, epoch: 0),
+            clock: environment.clock,
+            openers: WayOpeners(
+                zeroMQ: { () throws(MessagingError) in
+                    try ZeroMQTransport(
+                        ZeroMQTransport.Configuration(
+                            agent: environment.name, incarnation: environment.incarnation,
+                            branch: environment.branch ?? "",
+                            topicProxies: environment.topicProxies),
+                        clock: environment.clock, in: context, sharing: connections)
+                },
+                nats: { () throws(MessagingError) in
+                    try NATSTransport(
+                        agent: environment.name, url: environment.nats ?? "",
+                        seedAgents: environment.seedAgents, sending: environment.natsSending,
+                        isChunking: environment.isNATSChunking)
+                }))
     }
 
     /// Says ready, and works until stopped.
@@ -231,6 +243,8 @@ final class Runtime {
                     try rest(.seconds(1))
                 } else if pause != nil {
                     try keepPaused()
+                } else if live?.isPaused == true {
+                    try keepMoving()
                 } else {
                     try work()
                 }
@@ -246,6 +260,7 @@ final class Runtime {
     /// One turn of sending and receiving, then rest until there is more to do.
     private func work() throws {
         if history.messageCount - pastLeft > Self.recordsToRead { leavePast() }
+        reportMoves()
         let isOpen = hasRoom()
         if isOpen {
             try sendDue()
@@ -257,7 +272,8 @@ final class Runtime {
         guard isOpen else { return try rest(Self.lookAgain, also: roomItems()) }
         let now = environment.clock.now
         let open = loads.filter { !$0.schedule.isFinished(at: now) }
-        let next = min(open.map(\.deadline).min() ?? .max, agent.due ?? .max)
+        let next = min(
+            open.map(\.deadline).min() ?? .max, agent.due ?? .max, live?.due ?? .max)
         // Room in the outbox comes with an acknowledgement, which ends the wait.
         let wait: Duration =
             !client.hasOutboxRoom

@@ -99,8 +99,19 @@ extension Latency {
     }
 }
 
-extension MoveReport {
-    var json: Value {
+extension MoveReport: CustomStringConvertible {
+    /// One line for people.
+    public var description: String {
+        let cost =
+            switch strategy {
+            case .live: "nothing sent for \(pauseMicroseconds) us"
+            case .restart: "down for \(windowMilliseconds) ms"
+            }
+        return "\(agent) \(from) -> \(to), \(strategy.rawValue): \(outcome), \(cost)"
+    }
+
+    /// As the verdict has it.
+    public var json: Value {
         object(
             ("agent", .string(agent)), ("from", .string(from)), ("to", .string(to)),
             ("strategy", .string(strategy.rawValue)), ("pause_us", Value(pauseMicroseconds)),

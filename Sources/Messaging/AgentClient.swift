@@ -71,8 +71,7 @@ public final class AgentClient {
     var transport: any AgentTransport {
         didSet {
             isDual = transport is DualTransport
-            // What is recorded names the transport.
-            for outflow in outflows.values { outflow.strand = nil }
+            noteSwitch()
         }
     }
     /// Whether there is a second lane: looked at for every envelope.
@@ -126,6 +125,8 @@ public final class AgentClient {
     var owedSince: UInt64?
     /// How often the way was known to have been broken when it was last looked at.
     var knownReconnections = 0
+    /// How often the way that is sent on had been changed when that was last looked at.
+    var knownSwitches = 0
     /// What was dropped here and its receivers do not know of yet.
     var untoldGaps: [Address: [ClosedRange<UInt64>]] = [:]
 
@@ -167,6 +168,7 @@ public final class AgentClient {
         self.hasDefects = options.defects != nil
         self.batchLimits = options.batching.map { BatchLimits($0) }
         (transport as? NATSTransport)?.plant(options.defects, lane: .primary)
+        (transport as? LiveTransport)?.plant(options.defects, lane: .primary)
         self.shadowDefects = DefectLane(options.defects, lane: .shadow, transport: "nats")
         self.unacknowledged = Unacknowledged(seed: UInt64(bitPattern: Int64(name.hashValue)))
         if let state {
@@ -187,6 +189,12 @@ public final class AgentClient {
         members["subscriptions"] = .array(subscriptions.sorted().map(Value.string))
         members.merge(keptState) { _, kept in kept }
         return .object(members)
+    }
+
+    /// What is recorded names the transport.
+    func noteSwitch() {
+        knownSwitches = transport.switches
+        for outflow in outflows.values { outflow.strand = nil }
     }
 
     /// Whether the transport that is acted on has a connection, where it can tell.

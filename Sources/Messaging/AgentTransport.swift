@@ -102,6 +102,9 @@ public protocol AgentTransport: AnyObject {
     /// How often the way was broken and is whole again: what was on it may be lost.
     var reconnections: Int { get }
 
+    /// How often the way that is sent on was changed for another.
+    var switches: Int { get }
+
     /// Ends both ways.
     func close()
 }
@@ -109,6 +112,9 @@ public protocol AgentTransport: AnyObject {
 extension AgentTransport {
     /// Ways that do not break, or do not tell.
     public var reconnections: Int { 0 }
+
+    /// A way that stays what it is.
+    public var switches: Int { 0 }
 
     /// A way that nobody taught batches takes none.
     public var batchBytesMax: Int { 0 }

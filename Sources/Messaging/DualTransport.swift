@@ -192,6 +192,9 @@ public final class DualTransport: AgentTransport {
     /// Of the primary.
     public var reconnections: Int { primary.reconnections }
 
+    /// Of the primary.
+    public var switches: Int { primary.switches }
+
     /// Ends both.
     public func close() {
         shadow.close()

@@ -74,6 +74,9 @@ final class NATSInbox: Sendable {
         }
     }
 
+    /// How many messages wait.
+    var count: Int { state.withLock { $0.messages.count } }
+
     /// Whether nothing waits: no message, and no word of lost ones.
     var isEmpty: Bool { state.withLock { $0.messages.isEmpty && $0.lost == 0 } }
 

@@ -311,6 +311,14 @@ public final class NATSTransport: AgentTransport {
         isOutboundDrained = true
     }
 
+    /// Whether the server has everything that was sent, asked for so long at most.
+    func flush(within timeout: Duration) -> Bool {
+        (try? connection.flush(timeout: timeout)) != nil
+    }
+
+    /// How much has come that nobody has received.
+    var waitingCount: Int { fetched.count + inbox.count }
+
     /// Ends every subscription, and the connection.
     public func close() {
         inbox.close()

@@ -206,6 +206,7 @@ extension AgentClient {
             try take(inbound)
             taken += 1
         }
+        if transport.switches != knownSwitches { noteSwitch() }
         if !isIntakeClosed { try apply(receiver.expire(at: clock.now)) }
         try tendKept()
         if let dual = transport as? DualTransport {

@@ -8,15 +8,15 @@ internal import ZeroMQ
 /// those before it hold: by a proxy of ours itself, for one of the user's by our node beside it,
 /// through the proxy.
 final class TopicLane {
-    private let agent: String
-    private let incarnation: UInt32
-    private let proxies: [TopicProxyEndpoints]
+    let agent: String
+    let incarnation: UInt32
+    let proxies: [TopicProxyEndpoints]
     private let keepFrom: Int
-    private let clock: RunClock
+    let clock: RunClock
     private let connections: Connections
-    private var publishers: [String: Leased<TopicPublisher>] = [:]
+    private(set) var publishers: [String: Leased<TopicPublisher>] = [:]
 
-    private var subscribers: [(proxy: String, socket: TopicSubscriber)] = []
+    private(set) var subscribers: [(proxy: String, socket: TopicSubscriber)] = []
     /// By which it is noticed that one of the proxies is frozen.
     private var beats: [Beat] = []
     private var tickets: UInt64 = 0
@@ -27,6 +27,8 @@ final class TopicLane {
     /// Topics that were unsubscribed from, by the tickets that end them: until the proxy answers,
     /// what it had sent before is still on its way.
     private var leaving: [UInt64: String] = [:]
+    /// The latest move of which a proxy has said that nothing of the old way follows, by proxy.
+    var ended: [String: UInt64] = [:]
 
     init(
         agent: String, incarnation: UInt32, proxies: [TopicProxyEndpoints], keepFrom: Int,
@@ -72,7 +74,7 @@ final class TopicLane {
         }
     }
 
-    private func publisher(
+    func publisher(
         of proxy: TopicProxyEndpoints, _ attempt: MessagingError.Attempt
     ) throws(MessagingError) -> TopicPublisher {
         if let known = publishers[proxy.name] { return known.connection }
@@ -102,6 +104,10 @@ final class TopicLane {
             return .malformed("a topic proxy sent \(incoming.frameCount) frames")
         }
         let topic = incoming.withFrame(0) { String(decoding: $0, as: UTF8.self) }
+        if let epoch = epoch(ofLast: topic) {
+            try noteLast(epoch, of: proxy, socket)
+            return nil
+        }
         if let ticket = ticket(ofConfirmation: topic) {
             // A second answer to the same question finds it answered.
             guard unconfirmed[ticket]?.remove(proxy) != nil else { return nil }

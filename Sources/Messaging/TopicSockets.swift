@@ -1,4 +1,5 @@
 public import JSON
+internal import Moves
 internal import Wire
 internal import ZeroMQ
 
@@ -58,6 +59,8 @@ final class TopicPublisher {
     /// What the proxy wants: everything (the empty one) from a proxy of ours, what its subscribers
     /// asked for from one of the user's.
     private var wanted: Set<[UInt8]> = []
+    /// What the proxy has said that all of has gone on before, by the question.
+    private var settled: Set<[UInt8]> = []
 
     init(endpoint: String, in context: Context) throws(ZeroMQError) {
         var options = SocketOptions(
@@ -71,6 +74,10 @@ final class TopicPublisher {
         while let frames = try socket.receive() {
             guard let frame = frames.first, let action = frame.first else { continue }
             let topic = Array(frame.dropFirst())
+            if topic.starts(with: MoveWord.settleTopic.utf8) {
+                if action == 1 { settled.insert(topic) }
+                continue
+            }
             if action == 1 { wanted.insert(topic) } else { wanted.remove(topic) }
         }
     }
@@ -83,6 +90,33 @@ final class TopicPublisher {
         guard wanted.contains(where: { topic.utf8.starts(with: $0) }) else { return false }
         return try socket.send([Array(topic.utf8)], envelope, keepingFrom: keepFrom)
     }
+
+    /// Asks to be told when everything that was sent before has gone on; asking again is harmless.
+    func askToSettle(_ question: [UInt8], _ envelope: Envelope) throws(ZeroMQError) {
+        try hear()
+        guard !settled.contains(question), !wanted.isEmpty else { return }
+        // Without room it is asked again.
+        _ = try socket.send([question], envelope, keepingFrom: .max)
+    }
+
+    /// Whether there is a proxy that takes something.
+    var isConnected: Bool {
+        get throws(ZeroMQError) {
+            try hear()
+            return !wanted.isEmpty
+        }
+    }
+
+    /// Whether that was told.
+    func isSettled(_ question: [UInt8]) throws(ZeroMQError) -> Bool {
+        try hear()
+        return settled.contains(question)
+    }
+
+    /// Nobody asks for it any more.
+    func forget(_ question: [UInt8]) { settled.remove(question) }
+
+    var pollItem: PollItem { socket.pollItem() }
 }
 
 /// A proxy's word that nothing which is not kept follows.

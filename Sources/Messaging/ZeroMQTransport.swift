@@ -1,5 +1,6 @@
 internal import DequeModule
 internal import JSON
+internal import Moves
 public import Wire
 public import ZeroMQ
 
@@ -8,10 +9,14 @@ public import ZeroMQ
 public final class ZeroMQTransport: AgentTransport {
     /// `zmq`.
     public let name = "zmq"
-    private let configuration: Configuration
+    let configuration: Configuration
     private let clock: RunClock
     private var dealer: Socket
-    private let topics: TopicLane
+    let topics: TopicLane
+    /// Where the agent lives, as its branch said last when it was asked.
+    var decision: Route?
+    /// The latest move of which the branch has said that all that was sent on the old way has gone on.
+    var settledEpoch: UInt64 = 0
     /// What is received, in libzmq's own buffers.
     private var incoming = MultipartMessage()
     /// What came while the branch's answer was waited for.
@@ -168,7 +173,7 @@ public final class ZeroMQTransport: AgentTransport {
         return true
     }
 
-    private func sendToProxy(
+    func sendToProxy(
         _ kind: Envelope.Kind, type: String, _ content: [UInt8], wait: Bool = false
     ) throws(ZeroMQError) -> Bool {
         let envelope = Envelope(
@@ -259,10 +264,10 @@ public final class ZeroMQTransport: AgentTransport {
         case .hello:
             heed(hello: envelope)
         case .marker:
-            if envelope.type == Self.outboundMarker {
-                isOutboundDrained = true
-            } else {
-                marked = LastMarker(envelope, at: clock.now)
+            switch envelope.type {
+            case Self.outboundMarker: isOutboundDrained = true
+            case MoveWord.answer, MoveWord.settle: heed(move: envelope)
+            default: marked = LastMarker(envelope, at: clock.now)
             }
         case .credit where heed(pause: envelope): break
         case .acknowledgement: return Acknowledgement.inbound(envelope)

@@ -190,23 +190,47 @@ public struct TerminalReport: Sendable {
         guard !verdict.moves.isEmpty else { return [] }
         var table = Table([.left, .left, .left, .right, .right, .left])
         table.add([
-            .init("agent", .dim), .init("move", .dim), .init("by", .dim), .init("window", .dim),
+            .init("agent", .dim), .init("move", .dim), .init("by", .dim),
+            .init("sent nothing", .dim),
             .init("held", .dim), .init("outcome", .dim),
         ])
-        for move in verdict.moves {
-            let failed = move.failedStep.map { ", '\($0)' missed its deadline" } ?? ""
+        let failed = verdict.moves.filter { $0.outcome != "moved" }
+        // Those that failed first: where there are many, they are what is looked for.
+        let told =
+            verdict.moves.count <= Self.movesMax
+            ? verdict.moves : Array(failed.prefix(Self.movesMax))
+        for move in told {
+            let step = move.failedStep.map { ", '\($0)' missed its deadline" } ?? ""
             table.add([
                 .init(move.agent), .init("\(move.from) -> \(move.to)"),
                 .init(move.strategy.rawValue),
-                .init(Numbers.duration(milliseconds: move.windowMilliseconds)),
-                .init(Numbers.grouped(move.inFlight)), .init(move.outcome + failed),
+                .init(Numbers.duration(microseconds: Double(move.pauseMicroseconds))),
+                .init(Numbers.grouped(move.inFlight)), .init(move.outcome + step),
             ])
         }
         var lines = page.section("Moves", table)
+        if told.isEmpty { lines = Array(lines.prefix(1)) }
+        if told.count < verdict.moves.count { lines.append(summary(of: verdict.moves, failed)) }
         if let rollback = verdict.rollbackMilliseconds {
             lines.append("  Rolled back in \(Numbers.duration(milliseconds: rollback)).")
         }
         return lines
+    }
+
+    /// More moves than this are told together.
+    private static let movesMax = 24
+
+    private func summary(of moves: [MoveReport], _ failed: [MoveReport]) -> String {
+        let pauses = moves.map(\.pauseMicroseconds).sorted()
+        func pause(_ part: Double) -> String {
+            // The nearest rank.
+            let rank = Int((part * Double(pauses.count)).rounded(.up)) - 1
+            return Numbers.duration(
+                microseconds: Double(pauses[min(max(rank, 0), pauses.count - 1)]))
+        }
+        return
+            "  \(Numbers.grouped(moves.count)) moves, \(Numbers.grouped(failed.count)) of them not done. "
+            + "Nothing sent for \(pause(0.5)) (p50), \(pause(0.99)) (p99), \(pause(1)) (max)."
     }
 
     private func faults(_ page: Page) -> [String] {

@@ -75,9 +75,16 @@ extension BranchProxy {
         }
     }
 
-    private func flip(_ peer: Peer, to transport: Transport, epoch: UInt64) {
+    func flip(_ peer: Peer, to transport: Transport, epoch: UInt64) {
         log("ROUTE: \(peer.name) on \(transport.rawValue), epoch \(epoch)")
         if peer.epoch != epoch { peer.handed = 0 }
+        if transport == .nats {
+            // It ends its connections here when it likes.
+            peer.isBeating = false
+            peer.beatLost = nil
+            peer.beatDue = nil
+            end(&peer.silentSince, of: peer.name)
+        }
         peer.transport = transport
         peer.epoch = epoch
         peer.isReleasing = false

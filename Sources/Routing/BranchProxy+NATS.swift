@@ -36,7 +36,7 @@ extension BranchProxy {
     /// Marks, before a name, the subscription to what its branch is to translate.
     static let translationPrefix = "_seed:"
 
-    private func whenAll(
+    func whenAll(
         _ tags: [String], _ finish: @escaping (Bool) -> Void,
         _ begin: (_ tag: String, _ token: UInt64) -> Void
     ) {
@@ -244,7 +244,7 @@ extension BranchProxy {
         } else if !peer.keepsHistory {
             peer.handed += 1
             history.record(envelope, .delivered, transport: .nats)
-        } else if !configuration.isTapping {
+        } else if !configuration.isTapping, !peer.isLeaving {
             let what = "a copy of what \(peer.name) has from NATS itself"
             history.annotate(.note("\(envelope.identity): \(what)", at: clock.now))
         }
@@ -269,7 +269,7 @@ extension BranchProxy {
 }
 
 /// Several things that are waited for together.
-private final class Countdown {
+final class Countdown {
     private var remaining: Int
     private var isAllDone = true
 

@@ -1,4 +1,5 @@
 internal import JSON
+internal import Moves
 internal import Wire
 internal import ZeroMQ
 
@@ -19,7 +20,15 @@ extension BranchProxy {
             guard let peer else { return }
             peer.outlet.replenish(count)
             try pump(peer)
-        case .marker: try handleMarker(header, content, from: sender, peer)
+        case .marker:
+            let type = (try? Envelope(header: header, content: []))?.type
+            if type == MoveWord.ask, let peer {
+                try decide(content, for: peer)
+            } else if type == MoveWord.settle {
+                try settle(header, content, from: sender, peer)
+            } else {
+                try handleMarker(header, content, from: sender, peer)
+            }
         case .content, .acknowledgement, .gap, .batch:
             malformed(
                 "\(view.kind) for the proxy", from: sender, isMessage: view.kind.carriesContent)
@@ -150,39 +159,46 @@ extension BranchProxy {
         let needsFlush = bridge != nil && (isLink || peer?.usedNATS ?? true)
         peer?.linksUsed = []
         peer?.usedNATS = false
-        let echo = [sender, header, content]
-        let wait = MarkerWait(remaining: passed.count + (needsFlush ? 1 : 0))
-        guard wait.remaining > 0 else { return try say(echo) }
-        let finish: (Bool) -> Void = { [self] isDone in
-            wait.remaining -= 1
-            wait.hasFailed = wait.hasFailed || !isDone
-            guard wait.remaining == 0 else { return }
-            guard !wait.hasFailed else {
+        try echo([sender, header, content], after: passed.count + (needsFlush ? 1 : 0)) {
+            [self] finish throws(RoutingError) in
+            for link in passed { try pass("pass", over: link, pending.add(finish)) }
+            if needsFlush { bridge?.flush(token: pending.add(finish)) }
+        }
+    }
+
+    /// Sends a marker back once all of several things are done.
+    ///
+    /// - Parameters:
+    ///   - frames: The marker.
+    ///   - count: How many things.
+    ///   - begin: Begins them; what it is given is to be called with the end of each.
+    /// - Throws: `RoutingError` when a socket fails.
+    func echo(
+        _ frames: [[UInt8]], after count: Int,
+        _ begin: (@escaping (Bool) -> Void) throws(RoutingError) -> Void
+    ) throws(RoutingError) {
+        guard count > 0 else { return try say(frames) }
+        let wait = Countdown(count)
+        try begin { [self] isDone in
+            guard let isAllDone = wait.end(isDone) else { return }
+            guard isAllDone else {
                 return log("MARKER: what came before it could not be passed on in time")
             }
             do throws(RoutingError) {
-                try say(echo)
+                try say(frames)
             } catch {
                 log("ROUTING: \(error)")
             }
         }
-        for link in passed {
-            let token = pending.add(finish)
-            link.outlet.append(
-                Parcel(
-                    ownEnvelope(
-                        .marker, type: "pass", to: "", content: Array(String(token).utf8)),
-                    isOwn: true))
-            try pump(link)
-        }
-        if needsFlush { bridge?.flush(token: pending.add(finish)) }
     }
 
-    private final class MarkerWait {
-        var remaining: Int
-        var hasFailed = false
-
-        init(remaining: Int) { self.remaining = remaining }
+    /// Sends a marker behind all that waits for another branch, whose proxy sends it back.
+    func pass(_ type: String, over link: Link, _ token: UInt64) throws(RoutingError) {
+        link.outlet.append(
+            Parcel(
+                ownEnvelope(.marker, type: type, to: "", content: Array(String(token).utf8)),
+                isOwn: true))
+        try pump(link)
     }
 
     /// Remembers by which connection an agent that keeps no history speaks.

@@ -74,6 +74,10 @@ public final class BranchProxy: Node {
     /// Agents that were there and whose connection has ended.
     var strayed: [Peer] = []
     var nextSearch = ContinuousClock.now
+    /// Agents of which it is being decided where they live.
+    var deciding: [Peer] = []
+    /// The first token that no decision has used.
+    var routeTokens: UInt64 = 1
     /// When the proxy came to be.
     let began = ContinuousClock.now
     var pending = PendingTable()
@@ -192,6 +196,7 @@ public final class BranchProxy: Node {
             try retry()
             try tendFillings()
             try watchPeers()
+            try tendDecisions()
             expirePending()
             deadLetters.writeWaiting()
             let now = ContinuousClock.now

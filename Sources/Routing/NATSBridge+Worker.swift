@@ -77,16 +77,22 @@ extension NATSBridge {
         for waiting in expired { inbox.post(.done(token: waiting.token, false)) }
     }
 
-    /// A reader with messages that somebody waits for.
+    /// Readers with messages that somebody waits for.
     private struct Behind {
-        let reader: NATSReader
-        let arrived: [UInt64]
+        let readers: [(reader: NATSReader, arrived: [UInt64])]
         let waiting: Waiting
+
+        init(_ readers: some Sequence<NATSReader>, _ waiting: Waiting) {
+            self.readers = readers.map { ($0, $0.arrived) }
+            self.waiting = waiting
+        }
+
+        var isDone: Bool { readers.allSatisfy { $0.reader.hasPosted($0.arrived) } }
     }
 
     private func tellCaughtUp(_ behind: inout [Behind]) {
         behind.removeAll { entry in
-            let isDone = entry.reader.hasPosted(entry.arrived)
+            let isDone = entry.isDone
             guard isDone || entry.waiting.end <= .now else { return false }
             inbox.post(.done(token: entry.waiting.token, isDone))
             return true
@@ -124,7 +130,13 @@ extension NATSBridge {
                 // The answer to the flush comes behind all that the server sent before it.
                 isDone = flush(connection)
                 if isDone, let reader = readers[tag] {
-                    behind.append(Behind(reader: reader, arrived: reader.arrived, waiting: waiting))
+                    behind.append(Behind([reader], waiting))
+                    continue
+                }
+            case .catchUpAll:
+                isDone = flush(connection)
+                if isDone {
+                    behind.append(Behind(readers.values, waiting))
                     continue
                 }
             case .flush:
@@ -143,8 +155,10 @@ extension NATSBridge {
             // None is being published now: that is done by the thread that asks.
             let next = state.queue.firstNumber ?? .max
             let index = state.waiting.firstIndex { waiting in
-                guard case .flush(let after) = waiting.request else { return true }
-                return after < next
+                switch waiting.request {
+                case .flush(let after), .catchUpAll(let after): return after < next
+                case .subscribe, .drain, .catchUp: return true
+                }
             }
             return index.map { state.waiting.remove(at: $0) }
         }

@@ -25,6 +25,7 @@ final class NATSBridge: Sendable {
         case subscribe(tag: String, subjects: [String])
         case drain(tag: String)
         case catchUp(tag: String)
+        case catchUpAll(after: UInt64)
         case flush(after: UInt64)
     }
 
@@ -166,6 +167,13 @@ final class NATSBridge: Sendable {
     /// Done when all that the server had for a subscription until now has been posted.
     func catchUp(tag: String, token: UInt64) {
         request(.catchUp(tag: tag), token)
+    }
+
+    /// Done when all that the server had for any subscription until now has been posted, and the server
+    /// has every publication that was handed over before.
+    func catchUp(token: UInt64) {
+        let accepted = state.withLock { $0.queue.accepted }
+        request(.catchUpAll(after: accepted), token)
     }
 
     /// Done when the server has every publication that was handed over before.

@@ -1,3 +1,4 @@
+internal import Moves
 internal import Wire
 
 /// A registered agent: where it lives, and what waits for it.
@@ -17,6 +18,10 @@ final class Peer: Way {
     var held: ParcelQueue?
     /// A release is under way.
     var isReleasing = false
+    /// Decides where the agent lives, while it is being decided.
+    var owner: RouteOwner?
+    /// Whether copies may still come here of what a moved agent has from NATS itself.
+    var isLeaving = false
     /// Whether the agent ever said anything on ZeroMQ.
     var wasAttached = false
     /// Whether the ROUTER knows it now, as far as was seen.

@@ -1,5 +1,6 @@
 internal import DequeModule
 internal import JSON
+internal import Moves
 internal import Recording
 internal import Wire
 internal import ZeroMQ
@@ -20,6 +21,7 @@ extension TopicProxy {
     /// - Throws: `RoutingError` when a socket fails.
     func forward(_ frames: [[UInt8]], of count: Int) throws(RoutingError) {
         if configuration.isBeside { return try hear(frames, of: count) }
+        if frames[0].starts(with: MoveWord.settleTopic.utf8) { return settle(frames[0]) }
         guard count == 2 || count == 3,
             let topic = String(validating: frames[0], as: UTF8.self), Names.isLegalTopic(topic)
         else { return malformed("\(count) frames, or no topic") }

@@ -1,4 +1,5 @@
 internal import JSON
+internal import Moves
 internal import Recording
 internal import Wire
 internal import ZeroMQ
@@ -98,6 +99,10 @@ extension TopicProxy {
                     decoding: topic.prefix(Names.topicLengthMax).map { $0 < 0x20 ? 0x3F : $0 },
                     as: UTF8.self)
                 log("\(action == 1 ? "SUB" : "UNSUB"): \(name)")
+                continue
+            }
+            if action == 1, topic.starts(with: MoveWord.lastTopic.utf8) {
+                answer(last: Array(topic))
                 continue
             }
             // Being behind the subscriber's other subscriptions, it says that they are in force.

@@ -22,7 +22,29 @@ extension Mesh {
     }
 
     /// Moves an agent.
-    package func move(_ name: String, to target: Transport) async -> Move {
+    ///
+    /// While it goes on, where it can; otherwise, and back to ZeroMQ where that came to nothing, by a
+    /// drained restart.
+    ///
+    /// - Parameters:
+    ///   - name: The agent.
+    ///   - target: Where to.
+    ///   - strategy: `restart` where it is to be restarted in any case.
+    /// - Returns: What came of it.
+    package func move(
+        _ name: String, to target: Transport, by strategy: MoveReport.Strategy = .live
+    ) async -> Move {
+        if strategy == .live, let move = await moveLive(name, to: target) {
+            if move.isDone || target == .nats { return move }
+            // Back is back: what cannot go on is restarted where it can.
+            context.report(
+                "  \(name) could not go back while it went on (\(move.report.outcome)): it is restarted"
+            )
+        }
+        return await moveByRestart(name, to: target)
+    }
+
+    private func moveByRestart(_ name: String, to target: Transport) async -> Move {
         let clock = ContinuousClock()
         let began = clock.now
         let origin = book.transport(of: name)
@@ -121,7 +143,7 @@ extension Mesh {
     }
 
     /// The process that has the agent's registry entry.
-    private func node(of agent: Agent) -> String {
+    func node(of agent: Agent) -> String {
         topology.homeBranch(of: agent)?.nodeName ?? agent.branch
     }
 

@@ -1,3 +1,4 @@
+internal import Analysis
 internal import Foundation
 internal import JSON
 public import Operating
@@ -110,6 +111,7 @@ extension MeshSession {
             case "restart": exchange.finish(try await restart(request))
             case "stop": exchange.finish(try await stopParts(request))
             case "start": exchange.finish(try await startParts(request))
+            case "move": exchange.finish(try await move(request))
             case "scale": exchange.finish(try await scale(request))
             case "events": await tellEvents(exchange)
             default:
@@ -220,6 +222,38 @@ extension MeshSession {
         let reports = await context.supervisor.stop(
             inOrder: levels.filter { !$0.isEmpty }, grace: limit)
         return ["ends": .array(reports.map { .string($0.description) })]
+    }
+
+    private func move(_ request: Request) async throws -> Value {
+        guard let target = request.arguments["to"]?.string.flatMap(Transport.init(rawValue:)) else {
+            throw OperatingError(.badArguments, "where to is not said", remedy: "Say zmq or nats.")
+        }
+        let strategy =
+            request.arguments["strategy"]?.string.flatMap(MoveReport.Strategy.init(rawValue:))
+            ?? .live
+        var moves: [MoveReport] = []
+        for part in try await parts(request) {
+            guard let agent = mesh.topology.agent(named: part) else {
+                throw OperatingError(
+                    .badArguments, "'\(part)' is no agent", remedy: "Agents are what is moved.")
+            }
+            guard agent.launch(on: target) != nil else {
+                throw OperatingError(
+                    .badArguments, "'\(part)' cannot run on \(target.rawValue)",
+                    remedy:
+                        "Say how in its entry: 'transports: { \(target.rawValue): { command: ... } }'."
+                )
+            }
+            let move = await mesh.move(part, to: target, by: strategy)
+            moves.append(move.report)
+            guard move.isDone else {
+                throw OperatingError(.failed, "\(move.report)")
+            }
+        }
+        return [
+            "moves": .array(moves.map(\.json)),
+            "lines": .array(moves.map { .string("\($0)") }),
+        ]
     }
 
     private func grace(_ request: Request) -> Duration? {

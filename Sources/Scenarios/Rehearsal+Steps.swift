@@ -25,6 +25,8 @@ extension Rehearsal {
             return try await stage(step, named: "rollback") {
                 try await self.rollBack()
             }
+        case .move(let relocation):
+            return try await playRelocation(step, relocation)
         case .check(let check):
             return try await play(check)
         }
@@ -66,11 +68,10 @@ extension Rehearsal {
 
     func move(_ agent: String, to target: Transport) async throws {
         let mesh = try await runningMesh().mesh
-        let result = await mesh.move(agent, to: target)
+        let result = await mesh.move(agent, to: target, by: scenario.strategy)
         moves.append(result.report)
-        context.report(
-            "  \(agent) \(result.report.from) -> \(result.report.to): \(result.report.outcome)"
-                + ", window \(result.report.windowMilliseconds) ms")
+        if moves.count <= Self.movesTold { context.report("  \(result.report)") }
+        if moves.count == Self.movesTold { context.report("  further moves are in the verdict") }
         // Where it is counts, not where it was to go: a move that failed half-way is one to undo.
         moved.removeAll { $0 == agent }
         if mesh.book.transport(of: agent) == .nats { moved.append(agent) }
@@ -128,8 +129,7 @@ extension Rehearsal {
         let started = context.clock.now
         let faultsBefore = await faults.records.count
         async let faultsPlayed: Void = faults.play(step.faults)
-        // A parallel run is about every envelope of its load: the shadow is on before the first.
-        let early = step.action == .dual ? 0 : 1
+        let early = step.action.thirdsMeanwhile
         let load = Task { await loads.send(step.load, thirds: 0..<early) }
         let sampling = Task { [sampler] in await sampler?.run() }
         defer { sampling.cancel() }

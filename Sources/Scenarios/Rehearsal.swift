@@ -159,6 +159,10 @@ extension Scenario.Action {
         case .rollout(let order): "rollout of \(order.joined(separator: ", "))"
         case .cutover: "cutover"
         case .rollback: "rollback"
+        case .move(let relocation):
+            "move of \(relocation.agents.isEmpty ? "all" : relocation.agents.joined(separator: ", "))"
+                + (relocation.roundTrips > 0 ? ", \(relocation.roundTrips) there and back" : "")
+                + (relocation.target.map { " to \($0.rawValue)" } ?? "")
         case .check(let check): "check by \(check.checkers.joined(separator: ", "))"
         }
     }

@@ -73,6 +73,8 @@ extension Scenario {
             case agent
             /// An agent that is to be moved from ZeroMQ to NATS.
             case movable
+            /// An agent that is to be moved, wherever it is.
+            case relocatable
             /// All agents are to be moved.
             case cutover
             case twin
@@ -96,6 +98,11 @@ extension Scenario {
             checkMovable(
                 topology.agents(referredToAs: reference.name), in: topology,
                 at: reference.location, reportingTo: diagnostics)
+        case .relocatable:
+            known = agents
+            checkMovable(
+                topology.agents(referredToAs: reference.name).filter { $0.transport == .zmq },
+                in: topology, at: reference.location, reportingTo: diagnostics)
         case .cutover:
             checkMovable(
                 topology.agents.filter { $0.transport == .zmq }, in: topology,
@@ -180,6 +187,9 @@ extension Scenario {
             let expectation = reader.optional("expect", .expectation)
             let limits = reader.optional("limits", .limits, default: .zero)
             let memory = reader.optional("memory", .memory)
+            let strategy = reader.optional(
+                "strategy", .enumeration("strategy", of: MoveReport.Strategy.self),
+                default: .live)
             let policy = reader.optional(
                 "inconclusive", .enumeration("policy", of: InconclusivePolicy.self),
                 default: .rollback)
@@ -213,7 +223,7 @@ extension Scenario {
                 scenario: Scenario(
                     name: name, topologyPath: topology, seed: UInt64(seed),
                     expectation: expectation, limits: limits, memory: memory,
-                    inconclusive: policy,
+                    strategy: strategy, inconclusive: policy,
                     loadTimeout: loadTimeout, drainTimeout: drainTimeout,
                     steps: steps.map(\.step)),
                 references: references)
@@ -247,8 +257,24 @@ extension Reading where Value == ReadStep {
                 },
                 "cutover": step { _ in .cutover },
                 "rollback": step { _ in .rollback },
+                "move": step { relocation($0).map { .move($0) } },
                 "check": check,
             ], what: "step")
+    }
+
+    private static func relocation(_ reader: MappingReader) -> Scenario.Relocation? {
+        let agents = reader.optional("agents", .listOrOne(of: .string), default: [])
+        let target = reader.optional("to", .enumeration("transport", of: Transport.self))
+        let roundTrips = reader.optional("round_trips", .integer(in: 0...100_000), default: 0)
+        let isTogether = reader.optional("together", .bool, default: false)
+        if target == nil, roundTrips == 0 {
+            reader.diagnostics.error(
+                "a move goes somewhere", at: reader.heading,
+                help: "say 'to: nats', or 'round_trips: 1' for there and back")
+            return nil
+        }
+        return Scenario.Relocation(
+            agents: agents, target: target, roundTrips: roundTrips, isTogether: isTogether)
     }
 
     private static var check: Reading {
@@ -310,6 +336,11 @@ extension Reading where Value == ReadStep {
             case .twin:
                 references.append(
                     .init(target: .twin, name: action.kind, location: reader.heading))
+            case .move(let relocation):
+                let location = reader.location(of: "agents") ?? reader.heading
+                references += relocation.agents.map {
+                    .init(target: .relocatable, name: $0, location: location)
+                }
             default: break
             }
             if action != .baseline, action != .rollback {

@@ -1,5 +1,6 @@
 public import Analysis
 public import JSON
+public import Wire
 
 /// What happens to a topology: steps in order, the limits they are judged by, what is expected.
 public struct Scenario: Sendable {
@@ -15,6 +16,8 @@ public struct Scenario: Sendable {
     public var limits: Limits
     /// How much memory agents and proxies may take; `nil` where nothing is promised.
     public var memory: MemoryPromise?
+    /// How agents are moved that can be moved while they go on.
+    public var strategy: MoveReport.Strategy
     /// What an inconclusive step does.
     public var inconclusive: InconclusivePolicy
     /// The longest that one step may wait for its load.
@@ -65,6 +68,8 @@ extension Scenario {
         case cutover
         /// Every moved agent back, in reverse order.
         case rollback
+        /// Some agents there, or there and back, under the step's whole load.
+        case move(Relocation)
         /// Everything recorded so far, looked at by checkers.
         case check(Check)
 
@@ -77,9 +82,22 @@ extension Scenario {
             case .rollout: "rollout"
             case .cutover: "cutover"
             case .rollback: "rollback"
+            case .move: "move"
             case .check: "check"
             }
         }
+    }
+
+    /// Which agents go where.
+    public struct Relocation: Sendable, Equatable {
+        /// Agents, or groups of replicas; empty means all that can run on both transports.
+        public var agents: [String]
+        /// Where they end; `nil` is where they were.
+        public var target: Transport?
+        /// How often each goes to the other transport and back before.
+        public var roundTrips: Int
+        /// Whether all go at once, instead of one after the other.
+        public var isTogether: Bool
     }
 
     /// Which checkers look at what was recorded.

@@ -1,0 +1,70 @@
+internal import Control
+internal import JSON
+internal import Messaging
+internal import Moves
+internal import Wire
+
+/// The command `move`: the agent changes its transport and goes on meanwhile.
+extension Runtime {
+    /// How long at most it is waited for something that a move waits for, before it looks again.
+    private static let lookAgain: Duration = .milliseconds(5)
+
+    func beginMove(_ command: Command) throws {
+        guard !isDrained else { return refuse(command, "the agent is drained") }
+        guard let live else {
+            return refuse(command, "the agent speaks a wire on which it cannot move while it runs")
+        }
+        guard let target = Route(command.arguments) else {
+            return refuse(command, "'transport' (zmq or nats) and 'epoch' are needed")
+        }
+        guard target.transport == .zmq ? environment.branch != nil : environment.nats != nil else {
+            return refuse(command, "the agent does not know where \(target.transport.rawValue) is")
+        }
+        guard moveCommand == nil else { return refuse(command, "another move goes on") }
+        moveCommand = command
+        try live.begin(target)
+        reportMoves()
+    }
+
+    /// One turn of a move in which nothing is sent: takes in, hands out nothing.
+    func keepMoving() throws {
+        try client.takeIn()
+        reportMoves()
+        guard live?.isPaused == true else { return }
+        try rest(Self.lookAgain, also: client.inboundItems)
+    }
+
+    /// Says of moves that have ended how they did.
+    func reportMoves() {
+        while let move = live?.takeFinished() {
+            let outcome = move.outcome.map { "\($0)" } ?? ""
+            Output.log(
+                "move to \(move.target.transport.rawValue) (epoch \(move.target.epoch)): \(outcome), "
+                    + "nothing sent for \(move.pause / 1_000) us"
+                    + (move.reason.map { ": \($0)" } ?? ""))
+            guard let command = moveCommand else { continue }
+            moveCommand = nil
+            answer(command, json(of: move))
+        }
+    }
+
+    private func json(of move: LiveMove) -> Value {
+        var members: [String: Value] = [
+            "pause_us": Value(move.pause / 1_000),
+            "duration_us": Value((move.ended - move.began) / 1_000),
+            "both_us": Value(move.opened.map { (move.ended - $0) / 1_000 } ?? 0),
+            "held": Value(move.held),
+        ]
+        members["reason"] = move.reason.map(Value.string)
+        switch move.outcome {
+        case .moved?: members["outcome"] = "moved"
+        case .unchanged?: members["outcome"] = "unchanged"
+        case .busy?: members["outcome"] = "busy"
+        case .stayed(let stage)?:
+            members["outcome"] = "stayed"
+            members["step"] = .string(stage.rawValue)
+        case nil: break
+        }
+        return .object(members)
+    }
+}

@@ -1,0 +1,116 @@
+internal import JSON
+internal import Moves
+internal import Wire
+
+/// Moves that agents ask for while they go on.
+///
+/// A `RouteOwner` says what happens when; here is what carries it out. Nothing is held: the agent hears on both
+/// ways for a while, and what is decided between two messages is where the next one goes.
+extension BranchProxy {
+    private var now: UInt64 { clock.now }
+
+    /// An agent asks to live somewhere.
+    func decide(_ content: [UInt8], for peer: Peer) throws(RoutingError) {
+        guard let target = (try? Value(parsing: content)).flatMap({ Route($0) }) else {
+            return malformed("a move to nowhere", from: peer.routingID, isMessage: false)
+        }
+        let route = Route(peer.transport, epoch: peer.epoch)
+        // Who is moved by a restart, or cannot hear on both ways, stays where it is.
+        guard peer.wire == .frames, peer.keepsHistory, peer.held == nil, !peer.isReleasing else {
+            return try answer(
+                Route(route.transport, epoch: max(route.epoch, target.epoch)), to: peer)
+        }
+        if peer.owner == nil {
+            // The end of what was asked in an earlier decision must not be taken for one of this.
+            peer.owner = RouteOwner(route, firstToken: routeTokens)
+            routeTokens += 1_000_000
+            deciding.append(peer)
+        }
+        try tell(peer, .asked(target))
+    }
+
+    private func tell(_ peer: Peer, _ event: RouteOwner.Event) throws(RoutingError) {
+        for action in peer.owner?.take(event, at: now) ?? [] { try perform(action, for: peer) }
+        guard peer.owner?.isSettled == true else { return }
+        peer.owner = nil
+        deciding.removeAll { $0 === peer }
+    }
+
+    private func perform(_ action: RouteOwner.Action, for peer: Peer) throws(RoutingError) {
+        switch action {
+        case .listen: listen(to: peer) { _ in }
+        case .unlisten: unlisten(to: peer)
+        case .flush(let token): flush(for: peer, token)
+        case .register(let route):
+            flip(peer, to: route.transport, epoch: route.epoch)
+        case .answer(let route): try answer(route, to: peer)
+        }
+    }
+
+    /// Has NATS take all that is for it, and takes all that it has.
+    private func flush(for peer: Peer, _ token: UInt64) {
+        let wait = Countdown(2)
+        let finish: (Bool) -> Void = { [self] isDone in
+            guard let isAllDone = wait.end(isDone) else { return }
+            do throws(RoutingError) {
+                try tell(peer, isAllDone ? .flushed(token: token) : .notFlushed(token: token))
+            } catch {
+                log("ROUTING: \(error)")
+            }
+        }
+        guard let bridge, bridge.isConnected else {
+            // Not from within the event that asks for it.
+            inbox.post(.done(token: pending.add(finish), false))
+            return inbox.post(.done(token: pending.add(finish), false))
+        }
+        bridge.flush(token: pending.add(finish))
+        catchUp(with: peer, finish)
+    }
+
+    /// Ends the bridge's subscription for an agent that hears NATS itself.
+    private func unlisten(to peer: Peer) {
+        guard let bridge, peer.isListening, !isWatching(peer) else { return }
+        peer.isListening = false
+        peer.isLeaving = true
+        bridge.drain(tag: peer.name, token: pending.add { _ in peer.isLeaving = false })
+    }
+
+    /// Behind all that was sent to the agent on ZeroMQ.
+    private func answer(_ route: Route, to peer: Peer) throws(RoutingError) {
+        peer.outlet.append(
+            Parcel(
+                ownEnvelope(
+                    .marker, type: MoveWord.answer, to: peer.name,
+                    content: Array(route.json.canonical.utf8)), isOwn: true))
+        try pump(peer)
+    }
+
+    /// Lets time pass for what is being decided.
+    func tendDecisions() throws(RoutingError) {
+        for peer in deciding { try tell(peer, .tick) }
+    }
+
+    /// All that an agent sent on a way that ends has gone on: from here, from the proxies beside this one,
+    /// and NATS has it, or has given it.
+    ///
+    /// A server that is away has nothing any more that it could still give.
+    func settle(
+        _ header: [UInt8], _ content: [UInt8], from sender: [UInt8], _ peer: Peer?
+    ) throws(RoutingError) {
+        let isLink = sender.starts(with: Link.routingIDPrefix)
+        let former = isLink ? nil : (try? Value(parsing: content)).flatMap { Route($0) }
+        guard isLink || former != nil else {
+            return malformed("the end of no way", from: sender, isMessage: false)
+        }
+        peer?.linksUsed = []
+        peer?.usedNATS = false
+        let passed = isLink ? [] : Array(links.values)
+        let isGone = bridge?.isConnected != true
+        let needsNATS = bridge != nil && !(isGone && former?.transport == .nats)
+        try echo([sender, header, content], after: passed.count + (needsNATS ? 1 : 0)) {
+            [self] finish throws(RoutingError) in
+            for link in passed { try pass(MoveWord.settle, over: link, pending.add(finish)) }
+            if needsNATS { bridge?.catchUp(token: pending.add(finish)) }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+internal import Analysis
+internal import Topologies
+internal import Wire
+
+/// The step `move`: agents there, or there and back, as often as is wanted.
+extension Rehearsal {
+    /// So many moves are told as they happen; the verdict has all.
+    static let movesTold = 40
+
+    func playRelocation(
+        _ step: Scenario.Step, _ relocation: Scenario.Relocation
+    ) async throws -> StepVerdict {
+        let agents =
+            relocation.agents.isEmpty
+            ? topology.agents.filter { agent in
+                Transport.allCases.allSatisfy { agent.launch(on: $0) != nil }
+            }.map(\.name)
+            : relocation.agents.flatMap { topology.agents(referredToAs: $0).map(\.name) }
+        return try await stage(step, named: "move") {
+            guard relocation.isTogether else {
+                for agent in agents { try await self.relocate(agent, relocation) }
+                return
+            }
+            try await withThrowingTaskGroup { group in
+                for agent in agents {
+                    group.addTask { try await self.relocate(agent, relocation) }
+                }
+                try await group.waitForAll()
+            }
+        }
+    }
+
+    private func relocate(_ agent: String, _ relocation: Scenario.Relocation) async throws {
+        let book = try await runningMesh().mesh.book
+        for _ in 0..<relocation.roundTrips {
+            let origin = book.transport(of: agent)
+            for transport in [origin.other, origin] {
+                if Task.isCancelled { return }
+                try await move(agent, to: transport)
+            }
+        }
+        guard let target = relocation.target, book.transport(of: agent) != target else { return }
+        try await move(agent, to: target)
+    }
+}
+
+extension Transport {
+    fileprivate var other: Transport { self == .zmq ? .nats : .zmq }
+}
+
+extension Scenario.Action {
+    /// How much of the load is sent while the step's change happens; the rest comes after it.
+    var thirdsMeanwhile: Int {
+        switch self {
+        // A parallel run is about every envelope of its load: the shadow is on before the first.
+        case .dual: 0
+        case .move: 3
+        default: 1
+        }
+    }
+}
