@@ -27,6 +27,9 @@ public struct AgentEnvironment: Hashable, Sendable {
     public let kind: String
     /// How the agent is attached.
     public let transport: Transport
+    /// Set where a former life may have been moved: the number of the decision where this one lives, above
+    /// all that were before.
+    public let routeEpoch: UInt64?
     /// What is spoken to the branch: `json` where its ROUTER is one of the user's own.
     public let speaksSeedWire: Bool
     /// The ROUTER of the agent's branch; there where `transport` is `zmq`.
@@ -69,6 +72,10 @@ public struct AgentEnvironment: Hashable, Sendable {
         state = reader.optional("SYNMESH_STATE")
         kind = reader.name("SYNMESH_KIND")
         transport = reader.transport("SYNMESH_TRANSPORT")
+        routeEpoch =
+            variable("SYNMESH_ROUTE_EPOCH").map { _ in
+                reader.number("SYNMESH_ROUTE_EPOCH", in: 1...UInt64(Int64.max))
+            }
         speaksSeedWire = reader.choice("SYNMESH_WIRE", of: ["frames", "json"]) == "json"
         branch =
             transport == .zmq

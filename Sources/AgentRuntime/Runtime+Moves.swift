@@ -1,4 +1,5 @@
 internal import Control
+internal import Glibc
 internal import JSON
 internal import Messaging
 internal import Moves
@@ -21,16 +22,25 @@ extension Runtime {
             return refuse(command, "the agent does not know where \(target.transport.rawValue) is")
         }
         guard moveCommand == nil else { return refuse(command, "another move goes on") }
+        if let name = command.arguments["halt_at"]?.string {
+            guard let stage = MovingAgent.Stage(rawValue: name) else {
+                return refuse(command, "'\(name)' is no step of a move")
+            }
+            live.halt(at: stage) {
+                Output.log("halted at '\(name)', as asked")
+                raise(SIGSTOP)
+            }
+        }
         moveCommand = command
         try live.begin(target)
         reportMoves()
     }
 
-    /// One turn of a move in which nothing is sent: takes in, hands out nothing.
+    /// One turn of a move while nothing can be sent: takes in, hands out nothing.
     func keepMoving() throws {
         try client.takeIn()
         reportMoves()
-        guard live?.isPaused == true else { return }
+        guard live?.isMoving == true else { return }
         try rest(Self.lookAgain, also: client.inboundItems)
     }
 

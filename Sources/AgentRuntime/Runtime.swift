@@ -80,6 +80,7 @@ final class Runtime {
             let connections = Connections(in: context)
             let transport = try Runtime.attach(environment, in: context, sharing: connections)
             live = transport as? LiveTransport
+            live?.afterClosing = { ResidentPages.release() }
             client = try AgentClient(
                 name: environment.name, incarnation: environment.incarnation,
                 clock: environment.clock, transport: transport, recorder: history,
@@ -88,6 +89,7 @@ final class Runtime {
                 client: client, transport: transport,
                 senders: Senders(
                     environment, history, over: connections, defects: options.defects))
+            try Runtime.waitUntilHome(client, live)
             if let state { agent.restore(state["agent"] ?? .null, outbox) }
             let former = state?["subscriptions"]?.array?.compactMap(\.string) ?? []
             for topic in Set(topics).union(former).sorted() { try client.subscribe(to: topic) }
@@ -96,6 +98,30 @@ final class Runtime {
             throw AgentFailure(.unreachable, error.description)
         }
         if environment.incarnation > 1 { leavePast() }
+    }
+
+    /// The longest that the home may take to say where the agent lives.
+    private static let homeTimeout = Duration.seconds(10)
+
+    /// Waits until the agent knows where it lives, where that is in question.
+    private static func waitUntilHome(
+        _ client: AgentClient, _ live: LiveTransport?
+    ) throws(MessagingError) {
+        guard let live, live.isMoving else { return }
+        let end = ContinuousClock.now + homeTimeout
+        while live.isMoving {
+            guard ContinuousClock.now < end else {
+                throw MessagingError(.attach("its home"), .timeout(homeTimeout))
+            }
+            try client.takeIn()
+            var items = client.inboundItems
+            do throws(ZeroMQError) {
+                _ = try poll(&items, timeout: lookAgain)
+            } catch {
+                throw MessagingError(.attach("its home"), .zeroMQ(error))
+            }
+        }
+        Output.log("lives on \(live.route.transport.rawValue), epoch \(live.route.epoch)")
     }
 
     private static func options(
@@ -202,24 +228,35 @@ final class Runtime {
                     branch: environment.branch ?? "", topicProxies: environment.topicProxies),
                 clock: environment.clock, in: context)
         }
+        let openers = openers(environment, in: context, sharing: connections)
+        if let epoch = environment.routeEpoch {
+            return try LiveTransport(
+                agent: environment.name, returningTo: Route(environment.transport, epoch: epoch),
+                clock: environment.clock, openers: openers)
+        }
         return try LiveTransport(
             agent: environment.name, at: Route(environment.transport, epoch: 0),
-            clock: environment.clock,
-            openers: WayOpeners(
-                zeroMQ: { () throws(MessagingError) in
-                    try ZeroMQTransport(
-                        ZeroMQTransport.Configuration(
-                            agent: environment.name, incarnation: environment.incarnation,
-                            branch: environment.branch ?? "",
-                            topicProxies: environment.topicProxies),
-                        clock: environment.clock, in: context, sharing: connections)
-                },
-                nats: { () throws(MessagingError) in
-                    try NATSTransport(
-                        agent: environment.name, url: environment.nats ?? "",
-                        seedAgents: environment.seedAgents, sending: environment.natsSending,
-                        isChunking: environment.isNATSChunking)
-                }))
+            clock: environment.clock, openers: openers)
+    }
+
+    private static func openers(
+        _ environment: AgentEnvironment, in context: Context, sharing connections: Connections
+    ) -> WayOpeners {
+        WayOpeners(
+            zeroMQ: { () throws(MessagingError) in
+                try ZeroMQTransport(
+                    ZeroMQTransport.Configuration(
+                        agent: environment.name, incarnation: environment.incarnation,
+                        branch: environment.branch ?? "",
+                        topicProxies: environment.topicProxies),
+                    clock: environment.clock, in: context, sharing: connections)
+            },
+            nats: { () throws(MessagingError) in
+                try NATSTransport(
+                    agent: environment.name, url: environment.nats ?? "",
+                    seedAgents: environment.seedAgents, sending: environment.natsSending,
+                    isChunking: environment.isNATSChunking)
+            })
     }
 
     /// Says ready, and works until stopped.
@@ -269,7 +306,11 @@ final class Runtime {
             try wakeAgent()
         }
         finishLoads()
-        guard isOpen else { return try rest(Self.lookAgain, also: roomItems()) }
+        guard isOpen else {
+            // A way that is gone is one to be moved from.
+            if live?.isMoving == true { return try keepMoving() }
+            return try rest(Self.lookAgain, also: roomItems())
+        }
         let now = environment.clock.now
         let open = loads.filter { !$0.schedule.isFinished(at: now) }
         let next = min(

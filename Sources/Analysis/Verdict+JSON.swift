@@ -107,7 +107,8 @@ extension MoveReport: CustomStringConvertible {
             case .live: "nothing sent for \(pauseMicroseconds) us"
             case .restart: "down for \(windowMilliseconds) ms"
             }
-        return "\(agent) \(from) -> \(to), \(strategy.rawValue): \(outcome), \(cost)"
+        let end = convergedMilliseconds.map { ", settled \($0) ms after the fault" } ?? ""
+        return "\(agent) \(from) -> \(to), \(strategy.rawValue): \(outcome), \(cost)\(end)"
     }
 
     /// As the verdict has it.
@@ -117,7 +118,9 @@ extension MoveReport: CustomStringConvertible {
             ("strategy", .string(strategy.rawValue)), ("pause_us", Value(pauseMicroseconds)),
             ("window_ms", Value(windowMilliseconds)),
             ("duration_ms", Value(durationMilliseconds)), ("in_flight", Value(inFlight)),
-            ("failed_step", failedStep.map(Value.string)), ("outcome", .string(outcome)))
+            ("failed_step", failedStep.map(Value.string)),
+            ("converged_ms", convergedMilliseconds.map { Value($0) }),
+            ("outcome", .string(outcome)))
     }
 }
 

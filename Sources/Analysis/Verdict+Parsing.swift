@@ -192,7 +192,7 @@ extension Latency {
 
 extension MoveReport {
     fileprivate static func read(_ fields: Fields) throws(VerdictError) -> MoveReport {
-        MoveReport(
+        var report = MoveReport(
             agent: try fields.string("agent"), from: try fields.string("from"),
             to: try fields.string("to"), strategy: try fields.word("strategy"),
             pauseMicroseconds: try fields.integer("pause_us"),
@@ -201,6 +201,8 @@ extension MoveReport {
             inFlight: try fields.integer("in_flight"),
             failedStep: fields.value["failed_step"]?.string,
             outcome: try fields.string("outcome"))
+        report.convergedMilliseconds = fields.value["converged_ms"]?.integer.map { Int($0) }
+        return report
     }
 }
 

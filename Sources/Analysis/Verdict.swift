@@ -57,6 +57,9 @@ public struct MoveReport: Sendable, Hashable {
     public var failedStep: String?
     /// How it ended, for example `moved` or `failed`.
     public var outcome: String
+    /// Where a fault was made to happen in it: how long after its heal the agent and its home agreed where
+    /// it lives.
+    public var convergedMilliseconds: Int?
 
     /// Describes a move.
     public init(

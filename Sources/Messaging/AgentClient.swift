@@ -194,6 +194,7 @@ public final class AgentClient {
     /// What is recorded names the transport.
     func noteSwitch() {
         knownSwitches = transport.switches
+        primaryDefects.transport = transport.name
         for outflow in outflows.values { outflow.strand = nil }
     }
 

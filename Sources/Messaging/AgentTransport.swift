@@ -105,6 +105,9 @@ public protocol AgentTransport: AnyObject {
     /// How often the way that is sent on was changed for another.
     var switches: Int { get }
 
+    /// When to look again although nothing comes, by the run's clock; nil where that is for nothing.
+    var due: UInt64? { get }
+
     /// Ends both ways.
     func close()
 }
@@ -115,6 +118,9 @@ extension AgentTransport {
 
     /// A way that stays what it is.
     public var switches: Int { 0 }
+
+    /// A way on which all that happens can be waited for.
+    public var due: UInt64? { nil }
 
     /// A way that nobody taught batches takes none.
     public var batchBytesMax: Int { 0 }

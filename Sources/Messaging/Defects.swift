@@ -95,20 +95,22 @@ public struct Defects: Hashable, Sendable {
 
 /// The planted faults of one lane, on their way through a client's envelopes.
 struct DefectLane {
-    let defects: Defects?
+    private let planted: Defects?
+    /// The transport that is sent on; faults may be meant for one alone.
+    var transport: String
     private var count = 0
     private var alterations = 0
     private(set) var withheld: Envelope?
     private(set) var withheldSince: UInt64 = 0
 
     init(_ defects: Defects?, lane: Lane, transport: String) {
-        guard let defects, defects.lane == lane,
-            defects.transport == nil || defects.transport == transport
-        else {
-            self.defects = nil
-            return
-        }
-        self.defects = defects
+        planted = defects?.lane == lane ? defects : nil
+        self.transport = transport
+    }
+
+    /// Those that are meant for what is sent now.
+    var defects: Defects? {
+        planted?.transport == nil || planted?.transport == transport ? planted : nil
     }
 
     /// What is to be sent now in the envelope's place.

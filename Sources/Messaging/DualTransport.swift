@@ -195,6 +195,9 @@ public final class DualTransport: AgentTransport {
     /// Of the primary.
     public var switches: Int { primary.switches }
 
+    /// Of the primary.
+    public var due: UInt64? { primary.due }
+
     /// Ends both.
     public func close() {
         shadow.close()

@@ -29,6 +29,15 @@ extension LiveTransport {
         try perform(actions)
     }
 
+    /// Has something done once, as soon as the next move has come to a step: a fault that is to happen there.
+    ///
+    /// - Parameters:
+    ///   - stage: The step; what it begins with has been done.
+    ///   - action: What is to be done.
+    public func halt(at stage: MovingAgent.Stage, _ action: @escaping () -> Void) {
+        halt = (stage, action)
+    }
+
     /// The next move that has ended.
     public func takeFinished() -> LiveMove? {
         finished.isEmpty ? nil : finished.removeFirst()
@@ -45,11 +54,11 @@ extension LiveTransport {
         switch mover.stage {
         case .asking: try lookForAnswer()
         case .draining:
-            if nats?.transport.isInboundDrained ?? true, let epoch = move?.target.epoch {
+            if nats?.transport.isInboundDrained ?? true, let epoch = mover.target?.epoch {
                 try take(.drained(epoch: epoch))
             }
         case .marking:
-            if let epoch = move?.target.epoch, try zmq?.transport.isSettled(epoch) ?? false {
+            if let epoch = mover.target?.epoch, try zmq?.transport.isSettled(epoch) ?? false {
                 try take(.confirmed(epoch: epoch))
             }
         case .opening, nil: break
@@ -63,14 +72,10 @@ extension LiveTransport {
         guard let (route, opening) = opening, let result = opening.take() else { return }
         self.opening = nil
         switch result {
-        case .success(let way) where way.topics == topics:
-            install(way, isHeld: true)
+        case .success(let ways):
+            for way in ways { install(way, isHeld: true) }
             move?.opened = clock.now
             try take(.opened(epoch: route.epoch))
-        case .success(let way):
-            WayClosing.close(way.transport)
-            move?.reason = "the agent's subscriptions changed meanwhile"
-            try take(.notOpened(epoch: route.epoch))
         case .failure(let error):
             move?.reason = error.description
             try take(.notOpened(epoch: route.epoch))
@@ -90,7 +95,7 @@ extension LiveTransport {
     }
 
     private func lookForAnswer() throws(MessagingError) {
-        guard let target = move?.target, let transport = zmq?.transport,
+        guard let target = mover.target, let transport = zmq?.transport,
             let answer = transport.decision, answer.epoch >= target.epoch
         else { return }
         // Where the agent stays, it hears on as before.
@@ -102,8 +107,12 @@ extension LiveTransport {
         try perform(mover.take(event, at: clock.now))
     }
 
-    private func perform(_ actions: [MovingAgent.Action]) throws(MessagingError) {
+    func perform(_ actions: [MovingAgent.Action]) throws(MessagingError) {
         for action in actions { try perform(action) }
+        if let halt, halt.stage == mover.stage {
+            self.halt = nil
+            halt.action()
+        }
         if !isMoving { try grantWishes() }
     }
 
@@ -111,10 +120,13 @@ extension LiveTransport {
         switch action {
         case .open(let route):
             opening?.opening.abandon()
+            // The home is asked by ZeroMQ, wherever the agent is to live.
+            let others: [Transport] = zmq == nil && route.transport != .zmq ? [.zmq] : []
             opening = (
                 route,
                 try WayOpening(
-                    route.transport, by: openers, topics: topics, isPublishing: hasPublished)
+                    route.transport, beside: others, by: openers, topics: topics,
+                    isPublishing: hasPublished)
             )
         case .close(let transport): close(transport)
         case .ask(let route): try zmq?.transport.ask(for: route)
@@ -130,12 +142,20 @@ extension LiveTransport {
             pausedSince = nil
             switches += 1
         case .finish(let outcome):
+            endFormerLife()
             guard var move else { return }
             move.outcome = outcome
             move.ended = clock.now
             finished.append(move)
             self.move = nil
         }
+    }
+
+    /// What came by ZeroMQ for a former life of an agent that lives on NATS comes first, and is all.
+    private func endFormerLife() {
+        guard mover.route.transport == .nats, let zmq else { return }
+        remarks.append(contentsOf: zmq.early)
+        close(.zmq)
     }
 
     private func held(on transport: Transport) -> Int {
@@ -176,6 +196,6 @@ extension LiveTransport {
         case .zmq: zmq = nil
         case .nats: nats = nil
         }
-        WayClosing.close(way)
+        WayClosing.close(way, then: afterClosing)
     }
 }

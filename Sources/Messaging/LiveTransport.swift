@@ -32,7 +32,9 @@ public final class LiveTransport: AgentTransport {
     /// What to tell the client.
     var remarks: Deque<Inbound> = []
     var nextTick: UInt64 = 0
-    /// What the agent wants to hear.
+    /// A step of the next move at which the process is to be stopped, and how.
+    var halt: (stage: MovingAgent.Stage, action: () -> Void)?
+    /// What is subscribed to; what waits for the end of a move is not.
     var topics: Set<String> = []
     /// Whether the agent has ever published.
     var hasPublished = false
@@ -48,6 +50,8 @@ public final class LiveTransport: AgentTransport {
     private var isZeroMQsTurn = false
     /// How often the way that is sent on was changed for another.
     public internal(set) var switches = 0
+    /// Called on another thread when a way was closed, whose memory can be given back.
+    public var afterClosing: @Sendable () -> Void = {}
     /// Faults for chunks, which every way to NATS is to have.
     private var defects: (defects: Defects?, lane: Lane)?
 
@@ -75,6 +79,32 @@ public final class LiveTransport: AgentTransport {
         self.openers = openers
         mover = MovingAgent(at: route, deadlines: deadlines)
         install(try .open(route.transport, by: openers, topics: []), isHeld: false)
+    }
+
+    /// Begins to open the ways of an agent that had a life before this one, which may have been moved, or
+    /// was about to be: its home says where it lives.
+    ///
+    /// Until `isMoving` is false nothing is handed out or sent.
+    ///
+    /// - Parameters:
+    ///   - agent: The agent's name.
+    ///   - route: Where it should live, under an epoch that is above all that were before.
+    ///   - clock: The run's clock.
+    ///   - openers: How to get to either way.
+    ///   - deadlines: How long the steps of a move may take.
+    /// - Throws: `MessagingError` where there is no room for a thread.
+    public init(
+        agent: String, returningTo route: Route, clock: RunClock, openers: WayOpeners,
+        deadlines: MoveDeadlines = MoveDeadlines()
+    ) throws(MessagingError) {
+        self.agent = agent
+        self.clock = clock
+        self.openers = openers
+        let (mover, actions) = MovingAgent.starting(
+            at: route, deadlines: deadlines, now: clock.now)
+        self.mover = mover
+        move = LiveMove(target: route, began: clock.now)
+        try perform(actions)
     }
 
     func install(_ way: OpenedWay, isHeld: Bool) {
@@ -106,7 +136,7 @@ public final class LiveTransport: AgentTransport {
     /// Where the agent hears, and where it is registered as far as it knows.
     public var route: Route { mover.route }
 
-    /// Whether a move is going on.
+    /// Whether a move is going on, or the agent has not been told yet where it lives.
     public var isMoving: Bool { mover.stage != nil }
 
     /// Whether nothing is sent until the old way is known to have ended.
@@ -189,7 +219,6 @@ public final class LiveTransport: AgentTransport {
 
     /// On the present way; after the move where one is going on.
     public func subscribe(to topic: String) throws(MessagingError) -> UInt64 {
-        topics.insert(topic)
         tickets += 1
         if isMoving {
             wishes.append(TopicWish(topic: topic, ticket: tickets))
@@ -202,13 +231,14 @@ public final class LiveTransport: AgentTransport {
     private func subscribe(to topic: String, as ticket: UInt64) throws(MessagingError) {
         let transport = mover.route.transport
         guard let way = way(transport) else { return }
+        topics.insert(topic)
         confirming[ticket] = (transport, try way.subscribe(to: topic))
     }
 
     /// On the present way; after the move where one is going on.
     public func unsubscribe(from topic: String) throws(MessagingError) {
-        topics.remove(topic)
         guard !isMoving else { return wishes.append(TopicWish(topic: topic, ticket: nil)) }
+        topics.remove(topic)
         try way(mover.route.transport)?.unsubscribe(from: topic)
     }
 
@@ -218,6 +248,7 @@ public final class LiveTransport: AgentTransport {
             if let ticket = wish.ticket {
                 try subscribe(to: wish.topic, as: ticket)
             } else {
+                topics.remove(wish.topic)
                 try way(mover.route.transport)?.unsubscribe(from: wish.topic)
             }
         }

@@ -176,6 +176,7 @@ extension AgentClient {
         var until = min(end, nextFlush)
         if let deadline = receiver.deadline { until = min(until, deadline) }
         if let deadline = keptDeadline { until = min(until, deadline) }
+        if let due = transport.due { until = min(until, due) }
         if primaryDefects.withheld != nil { until = min(until, now + Self.withheldMax) }
         var items = others + transport.inboundItems()
         _ = try zeroMQ(.receive) { () throws(ZeroMQError) in

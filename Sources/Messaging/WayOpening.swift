@@ -29,8 +29,6 @@ struct OpenedWay {
 
     let kind: Kind
     var early: [Inbound] = []
-    /// What is subscribed to there.
-    var topics: Set<String> = []
 
     var transport: any AgentTransport {
         switch kind {
@@ -82,7 +80,6 @@ struct OpenedWay {
 
     private mutating func subscribe(to topic: String) throws(MessagingError) {
         let ticket = try transport.subscribe(to: topic)
-        topics.insert(topic)
         for _ in 0..<Self.subscribeMax {
             while let inbound = try transport.receive() {
                 guard inbound != .confirmed(ticket: ticket) else { return }
@@ -97,14 +94,14 @@ struct OpenedWay {
     }
 }
 
-/// The opening of a way beside the work of the agent, on a thread of its own: whoever is to be reached may
+/// The opening of ways beside the work of the agent, on a thread of its own: whoever is to be reached may
 /// take long, or never answer.
 final class WayOpening: Sendable {
     // A transport belongs to one thread at a time: the opening thread made it and touches it no more once it
     // is here, and whoever takes it out is its only owner from then on. The lock is the memory barrier that
     // libzmq asks for when a socket goes to another thread.
     private struct Box: @unchecked Sendable {
-        let result: Result<OpenedWay, MessagingError>
+        let result: Result<[OpenedWay], MessagingError>
     }
 
     private struct State {
@@ -115,32 +112,40 @@ final class WayOpening: Sendable {
     private let state = Mutex(State())
     private let wakeUp: WakeUp
 
+    /// Opens the first with the subscriptions, and others beside it, which are only spoken on.
     init(
-        _ transport: Transport, by openers: WayOpeners, topics: Set<String>, isPublishing: Bool
+        _ transport: Transport, beside others: [Transport], by openers: WayOpeners,
+        topics: Set<String>, isPublishing: Bool
     ) throws(MessagingError) {
         wakeUp = try threads { () throws(ThreadError) in try WakeUp() }
         _ = try threads { () throws(ThreadError) in
             try DedicatedThread(named: "way-opening") { [self] in
+                var ways: [OpenedWay] = []
                 do throws(MessagingError) {
-                    finish(
-                        .success(
-                            try .open(
-                                transport, by: openers, topics: topics,
-                                isPublishing: isPublishing)))
+                    for other in others {
+                        ways.append(try .open(other, by: openers, topics: []))
+                    }
+                    ways.append(
+                        try .open(
+                            transport, by: openers, topics: topics, isPublishing: isPublishing))
+                    finish(.success(ways))
                 } catch {
+                    for way in ways { way.transport.close() }
                     finish(.failure(error))
                 }
             }
         }
     }
 
-    private func finish(_ result: Result<OpenedWay, MessagingError>) {
+    private func finish(_ result: Result<[OpenedWay], MessagingError>) {
         let box = Box(result: result)
         let isAbandoned = state.withLock { state in
             if !state.isAbandoned { state.box = box }
             return state.isAbandoned
         }
-        if isAbandoned, case .success(let way) = box.result { way.transport.close() }
+        if isAbandoned, case .success(let ways) = box.result {
+            for way in ways { way.transport.close() }
+        }
         wakeUp.signal()
     }
 
@@ -148,7 +153,7 @@ final class WayOpening: Sendable {
     var pollItem: PollItem { .fileDescriptor(wakeUp.descriptor) }
 
     /// What came of it; nil as long as nothing has.
-    func take() -> Result<OpenedWay, MessagingError>? {
+    func take() -> Result<[OpenedWay], MessagingError>? {
         let box = state.withLock { state in
             defer { state.box = nil }
             return state.box
@@ -163,7 +168,9 @@ final class WayOpening: Sendable {
             defer { state.box = nil }
             return state.box
         }
-        if case .success(let way)? = box?.result { way.transport.close() }
+        if case .success(let ways)? = box?.result {
+            for way in ways { way.transport.close() }
+        }
     }
 }
 
@@ -175,10 +182,13 @@ enum WayClosing {
         let transport: any AgentTransport
     }
 
-    static func close(_ transport: any AgentTransport) {
+    static func close(_ transport: any AgentTransport, then: @escaping @Sendable () -> Void) {
         let box = Box(transport: transport)
         do throws(ThreadError) {
-            _ = try DedicatedThread(named: "way-closing") { box.transport.close() }
+            _ = try DedicatedThread(named: "way-closing") {
+                box.transport.close()
+                then()
+            }
         } catch {
             transport.close()
         }

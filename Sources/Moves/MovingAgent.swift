@@ -88,6 +88,8 @@ public struct MovingAgent: Sendable {
     public private(set) var sending: Transport
     /// The stage of the move that goes on; nil where none does.
     public var stage: Stage? { move?.stage }
+    /// Where it is to go, or to start; nil where no move goes on.
+    public var target: Route? { move?.target }
     private var move: Move?
     private let deadlines: MoveDeadlines
 

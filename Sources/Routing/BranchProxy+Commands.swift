@@ -29,6 +29,13 @@ extension BranchProxy: Pending {
                 let epoch = arguments["epoch"]?.integer.flatMap(UInt64.init(exactly:))
             else { return refuse(asker, "'transport' (zmq or nats) and 'epoch' are needed") }
             try release(peer, to: transport, epoch: epoch, for: asker)
+        case "halt":
+            guard let peer = peer(arguments, for: asker) else { return }
+            guard
+                let step = arguments["at"]?.string.flatMap(MoveDecisionStep.init(rawValue:))
+            else { return refuse(asker, "'at' is no step of a decision") }
+            peer.haltAt = step
+            answer(asker, .success([:]))
         case "stop":
             isStopped = true
             answer(asker, .success([:]))

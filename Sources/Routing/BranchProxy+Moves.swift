@@ -1,5 +1,6 @@
 internal import DequeModule
 internal import JSON
+internal import Moves
 internal import Threads
 internal import Wire
 
@@ -88,6 +89,22 @@ extension BranchProxy {
         peer.transport = transport
         peer.epoch = epoch
         peer.isReleasing = false
+        register()
+    }
+
+    /// Keeps where the agents live, where it outlives this process.
+    private func register() {
+        guard let registry else { return }
+        var routes: [String: Route] = [:]
+        for peer in peers.values where peer.epoch > 0 {
+            routes[peer.name] = Route(peer.transport, epoch: peer.epoch)
+        }
+        do throws(RoutingError) {
+            try registry.write(routes)
+        } catch {
+            // The agents are told nonetheless; who is started next reads what was before.
+            log("ROUTING: \(error)")
+        }
     }
 
     private func releaseToZeroMQ(

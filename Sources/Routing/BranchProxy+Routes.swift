@@ -1,3 +1,4 @@
+internal import Glibc
 internal import JSON
 internal import Moves
 internal import Wire
@@ -44,6 +45,11 @@ extension BranchProxy {
         case .register(let route):
             flip(peer, to: route.transport, epoch: route.epoch)
         case .answer(let route): try answer(route, to: peer)
+        }
+        if let step = peer.haltAt, step == MoveDecisionStep(action) {
+            peer.haltAt = nil
+            log("HALT: at '\(step.rawValue)', as asked")
+            raise(SIGSTOP)
         }
     }
 
@@ -111,6 +117,25 @@ extension BranchProxy {
             [self] finish throws(RoutingError) in
             for link in passed { try pass(MoveWord.settle, over: link, pending.add(finish)) }
             if needsNATS { bridge?.catchUp(token: pending.add(finish)) }
+        }
+    }
+}
+
+/// What has just been done for a decision where an agent lives.
+public enum MoveDecisionStep: String, Sendable, CaseIterable {
+    /// NATS was asked to confirm.
+    case collecting
+    /// The registry says what was decided.
+    case registered
+    /// The agent was answered.
+    case answered
+
+    init?(_ action: RouteOwner.Action) {
+        switch action {
+        case .flush: self = .collecting
+        case .register: self = .registered
+        case .answer: self = .answered
+        case .listen, .unlisten: return nil
         }
     }
 }

@@ -2,6 +2,7 @@ internal import CLinux
 internal import Control
 internal import DequeModule
 internal import JSON
+internal import Moves
 internal import Recording
 internal import Threads
 internal import Wire
@@ -74,6 +75,8 @@ public final class BranchProxy: Node {
     /// Agents that were there and whose connection has ended.
     var strayed: [Peer] = []
     var nextSearch = ContinuousClock.now
+    /// Where it is kept where the agents live.
+    let registry: RouteRegistry?
     /// Agents of which it is being decided where they live.
     var deciding: [Peer] = []
     /// The first token that no decision has used.
@@ -132,11 +135,17 @@ public final class BranchProxy: Node {
                     url: url, name: "branch \(configuration.name)", limits: limits,
                     isChunking: isChunking), inbox: inbox)
         }
+        registry = configuration.registry.map { RouteRegistry(path: $0) }
+        let known = try registry?.read() ?? [:]
         for agent in configuration.agents {
             let peer = Peer(
                 agent, number: passage.statistics.number(of: Array(agent.name.utf8)),
                 limits: limits,
                 isRestarted: incarnation > 1)
+            if let route = known[agent.name] {
+                peer.transport = route.transport
+                peer.epoch = route.epoch
+            }
             peers[peer.routingID] = peer
             passage.registry.insert(peer, for: peer.routingID)
             if incarnation > 1, peer.wire == .frames { unasked.append(peer) }

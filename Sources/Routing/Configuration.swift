@@ -62,6 +62,8 @@ public struct BranchConfiguration: Sendable, Hashable {
     /// Agents of any branch that keep no history: what they send over NATS to an agent of this one
     /// is recorded here.
     public var recorded: Set<String> = []
+    /// Where the proxy keeps where its agents live; nil nowhere.
+    public var registry: String?
     /// Whether what is published for agents that are on NATS themselves is watched too: some sender
     /// or receiver keeps no history, or gives no identity.
     public var isTapping = false
@@ -115,6 +117,7 @@ public struct BranchConfiguration: Sendable, Hashable {
         peerTimeout = .milliseconds(
             try reader.number("peer_timeout_ms", default: 0, atLeast: 0))
         isTapping = try reader.flag("taps", default: false)
+        registry = try reader.optionalText("registry")
         recorded = try reader.names("record")
         isChunking = try reader.flag("nats_chunking", default: true)
         try reader.finish()

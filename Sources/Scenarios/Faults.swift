@@ -38,8 +38,19 @@ actor Faults {
     }
 
     private func play(_ fault: Scenario.ScheduledFault) async {
+        do { try await ContinuousClock().sleep(for: fault.after) } catch { return }
+        await play(fault, applied: {})
+    }
+
+    /// Applies a fault now; returns when it is healed.
+    ///
+    /// - Parameters:
+    ///   - fault: The fault.
+    ///   - applied: Called as soon as it is there, or cannot be.
+    func play(
+        _ fault: Scenario.ScheduledFault, applied: @Sendable () async -> Void
+    ) async {
         let clock = ContinuousClock()
-        do { try await clock.sleep(for: fault.after) } catch { return }
         let context = mesh.context
         let process = mesh.place.process(fault.target)
         let index = records.count
@@ -54,10 +65,12 @@ actor Faults {
             switch fault.kind {
             case .kill:
                 try await context.supervisor.kill(process, fault: id)
+                await applied()
                 await waitForReturn(of: fault.target, after: incarnation)
                 if mesh.book.incarnation(of: fault.target) == incarnation { return }
             case .stop:
                 try await context.supervisor.pause(process, fault: id)
+                await applied()
                 // Cancelled or not, a paused process is let go: no fault without a heal.
                 try? await clock.sleep(for: fault.duration ?? .zero)
                 try await context.supervisor.resume(process)
@@ -65,6 +78,7 @@ actor Faults {
             records[index].healed = context.clock.now
             context.note("healed", ["id": .string(id)])
         } catch {
+            await applied()
             failures.append("fault \(id) could not be applied to \(fault.target): \(error)")
         }
     }

@@ -86,6 +86,8 @@ extension Mesh {
         of agent: Agent, in topology: Topology, incarnation: UInt32, book: MeshBook,
         place: MeshPlace, context: RunContext, control: String
     ) -> ProcessSpecification {
+        let epoch = book.returnEpoch(
+            of: agent, incarnation: incarnation, in: topology, place: place)
         let (transport, state, router, proxies) = book.withLock { book in
             (
                 book.agents[agent.name]?.transport ?? agent.transport,
@@ -116,6 +118,7 @@ extension Mesh {
         }
         environment["SYNMESH_KIND"] = agent.kind
         environment["SYNMESH_TRANSPORT"] = transport.rawValue
+        environment["SYNMESH_ROUTE_EPOCH"] = epoch.map { String($0) }
         environment["SYNMESH_WIRE"] = agent.wire.rawValue
         environment["SYNMESH_BRANCH_ENDPOINT"] = router
         environment["SYNMESH_NATS_URL"] = book.url(of: topology.server(of: agent)?.name).string

@@ -1,6 +1,9 @@
 internal import Analysis
 internal import Control
 internal import JSON
+internal import Moves
+internal import Routing
+internal import Supervision
 internal import Topologies
 internal import Wire
 
@@ -12,15 +15,22 @@ extension Mesh {
     /// The longest that the end of a move is waited for: each of its steps has 2 s.
     private static let moveTimeout = Duration.seconds(8)
 
+    /// The same where something is made to go wrong meanwhile, and has to heal first.
+    private static let faultyMoveTimeout = Duration.seconds(30)
+    /// The longest that it may take until all agree again where the agent lives.
+    private static let convergence = Duration.seconds(10)
+    private static let lookAgain = Duration.milliseconds(2)
+
     /// Moves an agent; nil where it cannot move while it goes on.
-    func moveLive(_ name: String, to target: Transport) async -> Move? {
-        guard let agent = topology.agent(named: name), canMoveLive(agent) else { return nil }
+    func moveLive(_ name: String, to target: Transport, fault: FaultInMove?) async -> Move? {
+        guard let agent = topology.agent(named: name), topology.canMoveLive(agent),
+            book.isReady(name)
+        else { return nil }
         let clock = ContinuousClock()
         let began = clock.now
         let origin = book.transport(of: name)
         guard origin != target else { return nil }
-        routeEpoch += 1
-        let epoch = routeEpoch
+        let epoch = book.nextEpoch()
         context.note(
             "move",
             [
@@ -32,10 +42,15 @@ extension Mesh {
             pauseMicroseconds: 0, windowMilliseconds: 0, durationMilliseconds: 0, inFlight: 0,
             outcome: "moved")
         do {
-            let answer = try await command(
-                "move", to: name,
-                ["transport": .string(target.rawValue), "epoch": Value(epoch)],
-                timeout: Self.moveTimeout)
+            async let healed: Void = play(fault, inMoveOf: agent)
+            let answer: Value
+            do {
+                answer = try await askToMove(agent, Route(target, epoch: epoch), fault)
+            } catch {
+                await healed
+                throw error
+            }
+            await healed
             report.pauseMicroseconds = Int(answer["pause_us"]?.integer ?? 0)
             report.inFlight = Int(answer["held"]?.integer ?? 0)
             report.outcome = answer["outcome"]?.string ?? "unknown"
@@ -45,13 +60,13 @@ extension Mesh {
             // Nothing was begun: it does not know how.
             return nil
         } catch {
-            report.failedStep = "answer"
+            report.failedStep = fault?.fault.step?.rawValue ?? "answer"
             report.outcome = "\(error)"
         }
-        let side = await side(of: agent) ?? (report.outcome == "moved" ? target : origin)
-        book.withLock { book in
-            book.agents[name]?.transport = side
-            if side == .nats { book.everOnNATS.insert(name) }
+        let side = await whereItLives(agent, else: report.outcome == "moved" ? target : origin)
+        if fault != nil {
+            report.convergedMilliseconds = await convergence(of: agent)
+            if report.convergedMilliseconds == nil { report.outcome += ", and does not settle" }
         }
         report.durationMilliseconds = began.duration(to: clock.now).wholeMilliseconds
         context.note(
@@ -60,16 +75,78 @@ extension Mesh {
                 "agent": .string(name), "on": .string(side.rawValue), "strategy": "live",
                 "pause_us": Value(report.pauseMicroseconds), "outcome": .string(report.outcome),
             ])
-        return Move(report: report, isDone: report.outcome == "moved" && side == target)
+        let isDone =
+            fault == nil
+            ? report.outcome == "moved" && side == target : report.convergedMilliseconds != nil
+        return Move(report: report, isDone: isDone)
     }
 
-    /// Whether everything that a move needs knows of moves: the agent, its home, and the topics.
-    private func canMoveLive(_ agent: Agent) -> Bool {
-        agent.speaks && agent.wire == .frames && agent.keepsHistory
-            && agent.launch(on: .zmq) == agent.launch(on: .nats)
-            && topology.branches.allSatisfy { !$0.provider.isForeign }
-            && topology.topicProxies.allSatisfy { !$0.provider.isForeign }
-            && book.isReady(agent.name)
+    private func askToMove(
+        _ agent: Agent, _ target: Route, _ fault: FaultInMove?
+    ) async throws -> Value {
+        var arguments = target.json.object ?? [:]
+        if let step = fault?.fault.step {
+            if step.isOfHome {
+                _ = try await command(
+                    "halt", toNode: node(of: agent), role: "branch",
+                    ["agent": .string(agent.name), "at": .string(step.rawValue)])
+            } else {
+                arguments["halt_at"] = .string(step.rawValue)
+            }
+        }
+        return try await command(
+            "move", to: agent.name, .object(arguments),
+            timeout: fault == nil ? Self.moveTimeout : Self.faultyMoveTimeout)
+    }
+
+    /// Waits until the process stands still that was asked to at a step, has the fault happen, and lets it
+    /// go on; returns when the fault is healed.
+    private func play(_ fault: FaultInMove?, inMoveOf agent: Agent) async {
+        guard let fault, let step = fault.fault.step else { return }
+        let halted = step.isOfHome ? node(of: agent) : agent.name
+        let process = place.process(halted)
+        let end = ContinuousClock.now + Self.moveTimeout
+        while (try? await context.supervisor.isStandingStill(process)) != true {
+            guard ContinuousClock.now < end, !Task.isCancelled else {
+                doubts.append(
+                    "the move of \(agent.name) did not come to the step '\(step.rawValue)'")
+                return
+            }
+            try? await ContinuousClock().sleep(for: Self.lookAgain)
+        }
+        let supervisor = context.supervisor
+        await fault.faults.play(fault.fault) {
+            guard halted != fault.fault.target else { return }
+            try? await supervisor.resume(process)
+        }
+    }
+
+    /// How long it takes from now until the agent, which is up, and its home agree where it lives, and no
+    /// move goes on; nil where that takes too long.
+    private func convergence(of agent: Agent) async -> Int? {
+        let clock = ContinuousClock()
+        let began = clock.now
+        while clock.now < began + Self.convergence, !Task.isCancelled {
+            if book.isReady(agent.name), let side = await side(of: agent),
+                let status = try? await command("status", to: agent.name),
+                status["moving"]?.bool == false, status["transport"]?.string == side.rawValue
+            {
+                book.withLock { $0.agents[agent.name]?.transport = side }
+                return began.duration(to: clock.now).wholeMilliseconds
+            }
+            try? await clock.sleep(for: Self.lookAgain)
+        }
+        return nil
+    }
+
+    /// Where the registry says that an agent lives, which the book then says, too.
+    private func whereItLives(_ agent: Agent, else guess: Transport) async -> Transport {
+        let side = await side(of: agent) ?? guess
+        book.withLock { book in
+            book.agents[agent.name]?.transport = side
+            if side == .nats { book.everOnNATS.insert(agent.name) }
+        }
+        return side
     }
 
     /// Where the registry says that an agent lives; nil where its owner does not answer.
@@ -78,5 +155,47 @@ extension Mesh {
             "status", toNode: node(of: agent), role: "branch", [:])
         return status?["agents"]?[agent.name]?["transport"]?.string
             .flatMap(Transport.init(rawValue:))
+    }
+}
+
+/// Something that goes wrong at a step of a move.
+package struct FaultInMove: Sendable {
+    let fault: Scenario.ScheduledFault
+    /// Who applies it, and remembers it for the verdict.
+    let faults: Faults
+}
+
+extension Topology {
+    /// Whether everything that a move needs knows of moves: the agent, its home, and the topics.
+    func canMoveLive(_ agent: Agent) -> Bool {
+        agent.speaks && agent.wire == .frames && agent.keepsHistory
+            && agent.launch(on: .zmq) == agent.launch(on: .nats)
+            && branches.allSatisfy { !$0.provider.isForeign }
+            && topicProxies.allSatisfy { !$0.provider.isForeign }
+    }
+}
+
+extension MeshBook {
+    /// The number of the next decision about where an agent lives.
+    func nextEpoch() -> UInt64 {
+        withLock { book in
+            book.routeEpoch += 1
+            return book.routeEpoch
+        }
+    }
+
+    /// For an agent that is started again by itself: has the book say what its home's registry says, which
+    /// may have been decided while nobody looked.
+    ///
+    /// - Returns: The number under which it asks its home; nil where it need not ask.
+    func returnEpoch(
+        of agent: Agent, incarnation: UInt32, in topology: Topology, place: MeshPlace
+    ) -> UInt64? {
+        let isAsked = withLock { book in incarnation > 1 && !book.moving.contains(agent.name) }
+        guard isAsked, topology.canMoveLive(agent), !topology.servers.isEmpty else { return nil }
+        if let route = try? place.registry(of: agent.branch).read()[agent.name] {
+            withLock { $0.agents[agent.name]?.transport = route.transport }
+        }
+        return nextEpoch()
     }
 }

@@ -30,11 +30,13 @@ extension Mesh {
     ///   - name: The agent.
     ///   - target: Where to.
     ///   - strategy: `restart` where it is to be restarted in any case.
+    ///   - fault: What is to go wrong at a step of it.
     /// - Returns: What came of it.
     package func move(
-        _ name: String, to target: Transport, by strategy: MoveReport.Strategy = .live
+        _ name: String, to target: Transport, by strategy: MoveReport.Strategy = .live,
+        fault: FaultInMove? = nil
     ) async -> Move {
-        if strategy == .live, let move = await moveLive(name, to: target) {
+        if strategy == .live, let move = await moveLive(name, to: target, fault: fault) {
             if move.isDone || target == .nats { return move }
             // Back is back: what cannot go on is restarted where it can.
             context.report(
@@ -48,8 +50,7 @@ extension Mesh {
         let clock = ContinuousClock()
         let began = clock.now
         let origin = book.transport(of: name)
-        routeEpoch += 1
-        let epoch = routeEpoch
+        let epoch = book.nextEpoch()
         var report = MoveReport(
             agent: name, from: origin.rawValue, to: target.rawValue, strategy: .restart,
             pauseMicroseconds: 0, windowMilliseconds: 0, durationMilliseconds: 0, inFlight: 0,

@@ -14,7 +14,7 @@ extension Mesh {
 
     func start(_ branch: Branch) async throws {
         if branch.provider.isForeign { return try await startForeign(branch) }
-        try await startNode(branch.name, role: "branch") { [topology, context, book] in
+        try await startNode(branch.name, role: "branch") { [topology, context, book, place] in
             let bound = book.withLock { $0.endpoints[branch.name]?["router"] }
             return [
                 "name": .string(branch.name),
@@ -30,6 +30,7 @@ extension Mesh {
                 "stall_timeout_ms": Value(branch.stallTimeout.wholeMilliseconds),
                 "peer_timeout_ms": Value(branch.peerTimeout.wholeMilliseconds),
                 "taps": .bool(topology.isTapped), "record": topology.unrecorded,
+                "registry": .string(place.registry(of: branch.name).path),
                 "agents": .array(
                     topology.agents.filter { $0.branch == branch.name }.map { agent in
                         [

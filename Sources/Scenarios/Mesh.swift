@@ -51,8 +51,6 @@ package actor Mesh {
     var disconnects: [String: (incarnation: UInt32, count: Int64)] = [:]
     /// Programs that were stopped by a signal to be moved, since `doubts` were asked for last.
     var stoppedPrograms: Set<String> = []
-    /// Raised with every move, so that late words of an earlier one are known as such.
-    var routeEpoch: UInt64 = 0
 
     /// A mesh that is not started yet.
     ///
@@ -225,7 +223,6 @@ package final class MeshBook: Sendable {
         package var statePath: String?
         /// Which incarnation that is: a later one, after a crash, must not believe old marks.
         package var stateIncarnation: UInt32 = 0
-        var routeEpoch: UInt64 = 0
     }
 
     /// What is known.
@@ -240,6 +237,9 @@ package final class MeshBook: Sendable {
         package var endpoints: [String: [String: String]] = [:]
         /// Agents that were on NATS at any time.
         var everOnNATS: Set<String> = []
+        /// Raised with every decision about where an agent lives, so that late words of an earlier one are
+        /// known as such.
+        var routeEpoch: UInt64 = 0
         /// Agents that are being moved: down on purpose.
         var moving: Set<String> = []
         /// Helper processes that came by scaling, by name.

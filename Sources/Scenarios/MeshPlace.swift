@@ -1,4 +1,5 @@
 package import Recording
+internal import Routing
 
 /// Where one mesh of a run is: the run's own, or one of a twin's two.
 package struct MeshPlace: Sendable, Hashable {
@@ -17,6 +18,11 @@ package struct MeshPlace: Sendable, Hashable {
     package init(twin label: String, of context: RunContext) {
         self.label = label
         directory = RunDirectory("\(context.directory.path)/\(label)")
+    }
+
+    /// Where the proxy of a branch keeps where its agents live.
+    func registry(of branch: String) -> RouteRegistry {
+        RouteRegistry(path: "\(directory.processesPath)/\(branch).routes.json")
     }
 
     /// The supervisor's name for a part: unique in the run.

@@ -30,12 +30,24 @@ extension Rehearsal {
         }
     }
 
+    /// The next fault that is to happen in a move, where a move there has its step.
+    func nextFault(inMoveTo target: Transport) async -> FaultInMove? {
+        guard let faults,
+            let index = faultsInMoves.firstIndex(where: {
+                $0.step?.isPart(ofMoveTo: target) ?? false
+            })
+        else { return nil }
+        return FaultInMove(fault: faultsInMoves.remove(at: index), faults: faults)
+    }
+
     private func relocate(_ agent: String, _ relocation: Scenario.Relocation) async throws {
         let book = try await runningMesh().mesh.book
         for _ in 0..<relocation.roundTrips {
             let origin = book.transport(of: agent)
             for transport in [origin.other, origin] {
                 if Task.isCancelled { return }
+                // Where a fault decided otherwise, it is there already.
+                guard book.transport(of: agent) != transport else { continue }
                 try await move(agent, to: transport)
             }
         }

@@ -68,7 +68,8 @@ extension Rehearsal {
 
     func move(_ agent: String, to target: Transport) async throws {
         let mesh = try await runningMesh().mesh
-        let result = await mesh.move(agent, to: target, by: scenario.strategy)
+        let fault = await nextFault(inMoveTo: target)
+        let result = await mesh.move(agent, to: target, by: scenario.strategy, fault: fault)
         moves.append(result.report)
         if moves.count <= Self.movesTold { context.report("  \(result.report)") }
         if moves.count == Self.movesTold { context.report("  further moves are in the verdict") }
@@ -128,7 +129,8 @@ extension Rehearsal {
         let (mesh, loads, faults) = try await runningMesh()
         let started = context.clock.now
         let faultsBefore = await faults.records.count
-        async let faultsPlayed: Void = faults.play(step.faults)
+        async let faultsPlayed: Void = faults.play(step.faults.filter { $0.step == nil })
+        faultsInMoves = step.faults.filter { $0.step != nil }
         let early = step.action.thirdsMeanwhile
         let load = Task { await loads.send(step.load, thirds: 0..<early) }
         let sampling = Task { [sampler] in await sampler?.run() }
@@ -161,6 +163,14 @@ extension Rehearsal {
         await rest.value
         sampling.cancel()
         await faultsPlayed
+        for fault in faultsInMoves {
+            notes.append(
+                Finding(
+                    .error, .evidence,
+                    reason: "no move came to the step '\(fault.step?.rawValue ?? "")', at which "
+                        + "\(fault.target) was to suffer"))
+            broken = broken ?? "not every fault happened"
+        }
         return try await judge(
             Stage(
                 step: step, name: name, agent: agent,

@@ -21,6 +21,8 @@ public actor Rehearsal {
     var moved: [String] = []
     var steps: [StepReport] = []
     var moves: [MoveReport] = []
+    /// What is to go wrong in the moves of the present step, and has not yet.
+    var faultsInMoves: [Scenario.ScheduledFault] = []
     var comparisons: [ComparisonReport] = []
     var latency: Latency?
     var rollbackMilliseconds: Int?

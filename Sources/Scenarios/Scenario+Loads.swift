@@ -66,10 +66,18 @@ extension Reading where Value == PlayingSpeed {
 }
 
 extension Reading where Value == Located<Scenario.ScheduledFault> {
-    /// `{ kill: NAME, after: 1s }` or `{ stop: NAME, after: 1s, for: 500ms }`.
+    /// `{ kill: NAME, after: 1s }` or `{ stop: NAME, after: 1s, for: 500ms }`; in a step that moves
+    /// agents, `at: asking` in place of `after`.
     static var fault: Reading {
         .mapping { reader in
             let after = reader.optional("after", .duration(), default: .zero)
+            let step = reader.optional(
+                "at", .enumeration("step of a move", of: Scenario.MoveStep.self))
+            if step != nil, let place = reader.keyLocation(of: "after") {
+                reader.diagnostics.error(
+                    "a fault is at a time or at a step of a move", at: place,
+                    help: "drop 'after' or 'at'")
+            }
             let kill = reader.optional("kill", .located(.string))
             let stop = reader.optional("stop", .located(.string))
             let duration = reader.optional("for", .duration())
@@ -81,8 +89,9 @@ extension Reading where Value == Located<Scenario.ScheduledFault> {
                         at: reader.keyLocation(of: "for") ?? reader.heading,
                         help: "the part's own 'restart' says whether it comes back")
                 }
-                return Located(
-                    .init(kind: .kill, target: kill.value, after: after), at: kill.location)
+                var fault = Scenario.ScheduledFault(kind: .kill, target: kill.value, after: after)
+                fault.step = step
+                return Located(fault, at: kill.location)
             case (nil, let stop?):
                 guard let duration else {
                     reader.diagnostics.error(
@@ -90,9 +99,10 @@ extension Reading where Value == Located<Scenario.ScheduledFault> {
                         help: "add 'for: 500ms'")
                     return nil
                 }
-                return Located(
-                    .init(kind: .stop, target: stop.value, after: after, duration: duration),
-                    at: stop.location)
+                var fault = Scenario.ScheduledFault(
+                    kind: .stop, target: stop.value, after: after, duration: duration)
+                fault.step = step
+                return Located(fault, at: stop.location)
             default:
                 reader.diagnostics.error(
                     "a fault is one of kill, stop", at: reader.heading,

@@ -1,5 +1,6 @@
 public import Analysis
 public import JSON
+internal import Routing
 public import Wire
 
 /// What happens to a topology: steps in order, the limits they are judged by, what is expected.
@@ -163,6 +164,30 @@ extension Scenario {
         }
     }
 
+    /// A step of a move at which something can be made to go wrong.
+    public enum MoveStep: String, Sendable, CaseIterable {
+        /// The agent opens its new way.
+        case opening
+        /// It has asked its home.
+        case asking
+        /// It takes what is left on NATS.
+        case draining
+        /// It has stopped to send, and said where its old way ends.
+        case marking
+        /// Its home has asked NATS to confirm.
+        case collecting
+        /// Its home's registry says what was decided.
+        case registered
+        /// Its home has answered.
+        case answered
+
+        /// Whether it is a step of the home proxy, not of the agent.
+        var isOfHome: Bool { MoveDecisionStep(rawValue: rawValue) != nil }
+
+        /// Whether a move there has this step.
+        func isPart(ofMoveTo target: Transport) -> Bool { self != .draining || target == .zmq }
+    }
+
     /// One thing that goes wrong, and its end.
     public struct ScheduledFault: Sendable, Equatable {
         /// What is done to the process.
@@ -191,5 +216,8 @@ extension Scenario {
             self.after = after
             self.duration = duration
         }
+
+        /// At which step of a move it happens, instead of at a time; nil is at its time.
+        public var step: MoveStep?
     }
 }

@@ -145,6 +145,11 @@ public final class ProcessSupervisor: Sendable {
         try await perform { core throws(SupervisionError) in try core.pause(name, fault: fault) }
     }
 
+    /// Whether a process is there and stands still, by whoever's signal.
+    public func isStandingStill(_ name: String) async throws(SupervisionError) -> Bool {
+        try await perform { core throws(SupervisionError) in try core.isStandingStill(name) }
+    }
+
     /// Lets a paused process go on.
     public func resume(_ name: String) async throws(SupervisionError) {
         try await perform { core throws(SupervisionError) in try core.resume(name) }

@@ -8,6 +8,8 @@ public struct ProcessRecord: Hashable, Sendable {
     public let parent: Int32
     /// Its process group.
     public let group: Int32
+    /// Whether a signal keeps it from running.
+    public let isStopped: Bool
     /// Whether it has ended and only waits to be reaped: then it runs no code and holds nothing.
     public let isZombie: Bool
     /// When it started, in clock ticks since boot; with the number, this names a process for good.
@@ -59,6 +61,7 @@ enum ProcessTable {
         else { return nil }
         return ProcessRecord(
             process: process, parent: Int32(clamping: parent), group: Int32(clamping: group),
+            isStopped: state == UInt8(ascii: "T"),
             isZombie: state == UInt8(ascii: "Z") || state == UInt8(ascii: "X"),
             startTicks: UInt64(clamping: start),
             name: String(decoding: bytes[(opening + 1)..<closing], as: UTF8.self))

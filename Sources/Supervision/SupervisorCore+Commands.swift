@@ -172,6 +172,11 @@ extension SupervisorCore {
         emit(.paused(name: name, fault: fault))
     }
 
+    func isStandingStill(_ name: String) throws(SupervisionError) -> Bool {
+        let (_, child) = try running(name, "look at")
+        return ProcessTable.record(of: child.process)?.isStopped ?? false
+    }
+
     func resume(_ name: String) throws(SupervisionError) {
         let (process, child) = try running(name, "resume")
         guard kill(-child.process, SIGCONT) == 0 else { throw .system("could not resume \(name)") }

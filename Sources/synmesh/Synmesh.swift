@@ -41,7 +41,8 @@ struct Synmesh: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             Check.self, Up.self, Down.self, Ps.self, Logs.self, Restart.self, Stop.self,
-            Start.self, Scale.self, Move.self, Explain.self, Events.self, Clean.self, Run.self, Replay.self,
+            Start.self, Scale.self, Move.self, Explain.self, Events.self, Clean.self, Run.self,
+            Replay.self,
             Diff.self,
             Report.self, HistoryCommand.self, Judge.self, Runs.self, Bench.self, Conform.self,
         ])
