@@ -134,7 +134,10 @@ let package = Package(
         // Runtime of agent programs
         module(
             "AgentRuntime",
-            ["Messaging", "Moves", "Control", "Recording", "Wire", "JSON", "ZeroMQ", "CLinux"]),
+            [
+                "Messaging", "Moves", "Control", "Recording", "Threads", "Wire", "JSON", "ZeroMQ",
+                "CLinux",
+            ]),
 
         // What others can do: plain C on the plain libraries, to measure against.
         .executableTarget(

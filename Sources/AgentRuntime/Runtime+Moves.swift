@@ -3,6 +3,7 @@ internal import Glibc
 internal import JSON
 internal import Messaging
 internal import Moves
+internal import Threads
 internal import Wire
 
 /// The command `move`: the agent changes its transport and goes on meanwhile.
@@ -44,9 +45,21 @@ extension Runtime {
         try rest(Self.lookAgain, also: client.inboundItems)
     }
 
+    /// For how long there must be no move before what moves needed is given back, in nanoseconds.
+    private static let quiet: UInt64 = 500_000_000
+
+    /// Gives back the memory of a way that is closed, once no move has followed for a while.
+    func tidyAfterMoves() {
+        guard let at = tidyAt, environment.clock.now >= at, live?.isMoving != true else { return }
+        tidyAt = nil
+        // Beside the work: it takes a while. Where there is no room for a thread, nothing is given back.
+        _ = try? DedicatedThread(named: "tidy") { ResidentPages.release() }
+    }
+
     /// Says of moves that have ended how they did.
     func reportMoves() {
         while let move = live?.takeFinished() {
+            tidyAt = environment.clock.now + Self.quiet
             let outcome = move.outcome.map { "\($0)" } ?? ""
             Output.log(
                 "move to \(move.target.transport.rawValue) (epoch \(move.target.epoch)): \(outcome), "

@@ -23,6 +23,8 @@ final class Runtime {
     let live: LiveTransport?
     /// Who waits for the end of a move.
     var moveCommand: Command?
+    /// When to give back what the moves needed.
+    var tidyAt: UInt64?
     /// Set by the command `stop`: whom to answer when everything is closed.
     var stopCommand: UInt64?
     var isStopping = false
@@ -80,7 +82,6 @@ final class Runtime {
             let connections = Connections(in: context)
             let transport = try Runtime.attach(environment, in: context, sharing: connections)
             live = transport as? LiveTransport
-            live?.afterClosing = { ResidentPages.release() }
             client = try AgentClient(
                 name: environment.name, incarnation: environment.incarnation,
                 clock: environment.clock, transport: transport, recorder: history,
@@ -298,6 +299,7 @@ final class Runtime {
     private func work() throws {
         if history.messageCount - pastLeft > Self.recordsToRead { leavePast() }
         reportMoves()
+        tidyAfterMoves()
         let isOpen = hasRoom()
         if isOpen {
             try sendDue()

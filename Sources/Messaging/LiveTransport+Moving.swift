@@ -196,6 +196,6 @@ extension LiveTransport {
         case .zmq: zmq = nil
         case .nats: nats = nil
         }
-        WayClosing.close(way, then: afterClosing)
+        WayClosing.close(way)
     }
 }

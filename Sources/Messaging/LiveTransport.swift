@@ -50,8 +50,6 @@ public final class LiveTransport: AgentTransport {
     private var isZeroMQsTurn = false
     /// How often the way that is sent on was changed for another.
     public internal(set) var switches = 0
-    /// Called on another thread when a way was closed, whose memory can be given back.
-    public var afterClosing: @Sendable () -> Void = {}
     /// Faults for chunks, which every way to NATS is to have.
     private var defects: (defects: Defects?, lane: Lane)?
 

@@ -182,13 +182,10 @@ enum WayClosing {
         let transport: any AgentTransport
     }
 
-    static func close(_ transport: any AgentTransport, then: @escaping @Sendable () -> Void) {
+    static func close(_ transport: any AgentTransport) {
         let box = Box(transport: transport)
         do throws(ThreadError) {
-            _ = try DedicatedThread(named: "way-closing") {
-                box.transport.close()
-                then()
-            }
+            _ = try DedicatedThread(named: "way-closing") { box.transport.close() }
         } catch {
             transport.close()
         }

@@ -65,26 +65,32 @@ extension BranchProxy: Pending {
                 let endpoint = value["endpoint"]?.string
             else { return refuse(asker, "a peer needs 'name' and 'endpoint'") }
             do throws(ZeroMQError) {
-                let link: Link
-                if let known = links[name] {
-                    link = known
-                    try link.move(to: endpoint)
-                } else {
-                    link = try Link(
-                        to: name, at: endpoint, from: configuration.name, limits: limits,
-                        in: context)
-                }
-                links[name] = link
-                remote = remote.filter { $0.value !== link }
-                for agent in value["agents"]?.array ?? [] {
-                    if let agent = agent.string { remote[Array(agent.utf8)] = link }
-                }
-                log("LINK: \(name) at \(endpoint)")
+                try link(
+                    BranchConfiguration.Neighbour(
+                        name: name, endpoint: endpoint,
+                        agents: (value["agents"]?.array ?? []).compactMap(\.string)))
             } catch {
                 return refuse(asker, error.description)
             }
         }
         answer(asker, .success(["linked": Value(links.count)]))
+    }
+
+    /// Adds a link, or moves one that is known.
+    func link(_ neighbour: BranchConfiguration.Neighbour) throws(ZeroMQError) {
+        let link: Link
+        if let known = links[neighbour.name] {
+            link = known
+            try link.move(to: neighbour.endpoint)
+        } else {
+            link = try Link(
+                to: neighbour.name, at: neighbour.endpoint, from: configuration.name,
+                limits: limits, in: context)
+        }
+        links[neighbour.name] = link
+        remote = remote.filter { $0.value !== link }
+        for agent in neighbour.agents { remote[Array(agent.utf8)] = link }
+        log("LINK: \(neighbour.name) at \(neighbour.endpoint)")
     }
 
     private var status: Value {

@@ -161,7 +161,9 @@ extension BranchProxy {
         peer?.usedNATS = false
         try echo([sender, header, content], after: passed.count + (needsFlush ? 1 : 0)) {
             [self] finish throws(RoutingError) in
-            for link in passed { try pass("pass", over: link, pending.add(finish)) }
+            for link in passed {
+                try pass("pass", over: link, Array(String(pending.add(finish)).utf8))
+            }
             if needsFlush { bridge?.flush(token: pending.add(finish)) }
         }
     }
@@ -193,11 +195,9 @@ extension BranchProxy {
     }
 
     /// Sends a marker behind all that waits for another branch, whose proxy sends it back.
-    func pass(_ type: String, over link: Link, _ token: UInt64) throws(RoutingError) {
+    func pass(_ type: String, over link: Link, _ content: [UInt8]) throws(RoutingError) {
         link.outlet.append(
-            Parcel(
-                ownEnvelope(.marker, type: type, to: "", content: Array(String(token).utf8)),
-                isOwn: true))
+            Parcel(ownEnvelope(.marker, type: type, to: "", content: content), isOwn: true))
         try pump(link)
     }
 

@@ -96,28 +96,84 @@ extension BranchProxy {
         for peer in deciding { try tell(peer, .tick) }
     }
 
-    /// All that an agent sent on a way that ends has gone on: from here, from the proxies beside this one,
-    /// and NATS has it, or has given it.
-    ///
-    /// A server that is away has nothing any more that it could still give.
+    /// All that an agent sent on a way that ends has gone on: from here, from the proxies beside this one that
+    /// had some of it, and NATS has it, or has given it.
     func settle(
         _ header: [UInt8], _ content: [UInt8], from sender: [UInt8], _ peer: Peer?
     ) throws(RoutingError) {
-        let isLink = sender.starts(with: Link.routingIDPrefix)
-        let former = isLink ? nil : (try? Value(parsing: content)).flatMap { Route($0) }
-        guard isLink || former != nil else {
+        let asked = try? Value(parsing: content)
+        if sender.starts(with: Link.routingIDPrefix) {
+            guard let question = asked.flatMap({ LinkQuestion($0) }) else {
+                return malformed("the end of no way", from: sender, isMessage: false)
+            }
+            return try settle(question, [sender, header, content])
+        }
+        guard let peer, let former = asked.flatMap({ Route($0) }) else {
             return malformed("the end of no way", from: sender, isMessage: false)
         }
-        peer?.linksUsed = []
-        peer?.usedNATS = false
-        let passed = isLink ? [] : Array(links.values)
-        let isGone = bridge?.isConnected != true
-        let needsNATS = bridge != nil && !(isGone && former?.transport == .nats)
+        let isOnNATS = former.transport == .nats
+        // Whatever it published there went to whoever hears it.
+        let passed =
+            isOnNATS
+            ? Array(links.values) : links.values.filter { peer.linksUsed.contains($0.name) }
+        let needsNATS = needsNATS(isOnNATS: isOnNATS, hasPublished: peer.usedNATS)
         try echo([sender, header, content], after: passed.count + (needsNATS ? 1 : 0)) {
             [self] finish throws(RoutingError) in
-            for link in passed { try pass(MoveWord.settle, over: link, pending.add(finish)) }
+            for link in passed {
+                let question = LinkQuestion(
+                    token: pending.add(finish), agent: peer.name, transport: former.transport)
+                try pass(MoveWord.settle, over: link, question.bytes)
+            }
             if needsNATS { bridge?.catchUp(token: pending.add(finish)) }
         }
+    }
+
+    /// The same for an agent of another branch, whose proxy asks.
+    private func settle(_ question: LinkQuestion, _ echo: [[UInt8]]) throws(RoutingError) {
+        let source = passage.statistics.number(of: Array(question.agent.utf8))
+        let needsNATS = needsNATS(
+            isOnNATS: question.transport == .nats,
+            hasPublished: publishedFromLinks.contains(source))
+        try self.echo(echo, after: needsNATS ? 1 : 0) { [self] finish throws(RoutingError) in
+            bridge?.catchUp(
+                token: pending.add { [self] isDone in
+                    if isDone { publishedFromLinks.remove(source) }
+                    finish(isDone)
+                })
+        }
+    }
+
+    /// Whether NATS has to answer before all that an agent sent is known to have gone on.
+    ///
+    /// A server that is away has nothing any more that it could still give; what waits here for it has to go.
+    private func needsNATS(isOnNATS: Bool, hasPublished: Bool) -> Bool {
+        guard let bridge else { return false }
+        return isOnNATS ? bridge.isConnected : hasPublished
+    }
+}
+
+/// What one proxy asks another about an agent that leaves a way, in the content of a marker that comes back.
+struct LinkQuestion {
+    let token: UInt64
+    let agent: String
+    let transport: Transport
+
+    var bytes: [UInt8] {
+        let value: Value = [
+            "token": Value(token), "agent": .string(agent),
+            "transport": .string(transport.rawValue),
+        ]
+        return Array(value.canonical.utf8)
+    }
+}
+
+extension LinkQuestion {
+    init?(_ value: Value) {
+        guard let token = value["token"]?.integer.flatMap(UInt64.init(exactly:)),
+            let agent = value["agent"]?.string,
+            let transport = value["transport"]?.string.flatMap(Transport.init(rawValue:))
+        else { return nil }
+        self.init(token: token, agent: agent, transport: transport)
     }
 }
 

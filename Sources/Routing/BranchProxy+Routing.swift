@@ -113,6 +113,9 @@ extension BranchProxy {
         guard view.hops <= Envelope.hopsMax else { return drop(parcel, .hopLimit) }
         if let peer = peers[destination] {
             count(parcel, source, peer.number)
+            if origin == .link, peer.transport == .nats || peer.held != nil {
+                publishedFromLinks.insert(source)
+            }
             try deliver(parcel, to: peer, origin: origin, sender: sender)
         } else if origin == .agent, let link = remote[destination] {
             count(parcel, source, passage.statistics.number(of: destination))
@@ -136,6 +139,7 @@ extension BranchProxy {
         _ parcel: Parcel, to peer: Peer, origin: Origin, sender: Peer?
     ) throws(RoutingError) {
         if peer.held != nil {
+            sender?.usedNATS = true
             return keep(parcel, for: peer)
         }
         switch peer.transport {

@@ -75,6 +75,8 @@ public final class BranchProxy: Node {
     /// Agents that were there and whose connection has ended.
     var strayed: [Peer] = []
     var nextSearch = ContinuousClock.now
+    /// Agents of other branches of whom something that came over a link went to NATS from here.
+    var publishedFromLinks: Set<Int> = []
     /// Where it is kept where the agents live.
     let registry: RouteRegistry?
     /// Agents of which it is being decided where they live.
@@ -149,6 +151,9 @@ public final class BranchProxy: Node {
             peers[peer.routingID] = peer
             passage.registry.insert(peer, for: peer.routingID)
             if incarnation > 1, peer.wire == .frames { unasked.append(peer) }
+        }
+        for neighbour in configuration.neighbours {
+            try zeroMQ { () throws(ZeroMQError) in try link(neighbour) }
         }
         try startBridge()
     }
@@ -312,7 +317,10 @@ public final class BranchProxy: Node {
                 deadLetters.addMalformed("from branch \(link.name)", history: history)
                 continue
             }
-            guard view.kind == .marker, let token = UInt64(decimal: frames[1]) else { continue }
+            guard view.kind == .marker,
+                let token = UInt64(decimal: frames[1])
+                    ?? (try? Value(parsing: frames[1])).flatMap({ LinkQuestion($0) })?.token
+            else { continue }
             complete(token, true)
         }
     }

@@ -62,6 +62,25 @@ public struct BranchConfiguration: Sendable, Hashable {
     /// Agents of any branch that keep no history: what they send over NATS to an agent of this one
     /// is recorded here.
     public var recorded: Set<String> = []
+    /// Another branch, and who lives there.
+    public struct Neighbour: Sendable, Hashable {
+        /// Its name.
+        public var name: String
+        /// Its ROUTER.
+        public var endpoint: String
+        /// Its agents.
+        public var agents: [String]
+
+        /// Names a branch.
+        public init(name: String, endpoint: String, agents: [String]) {
+            self.name = name
+            self.endpoint = endpoint
+            self.agents = agents
+        }
+    }
+
+    /// The branches that it is linked to from the start; others follow by the command `link`.
+    public var neighbours: [Neighbour] = []
     /// Where the proxy keeps where its agents live; nil nowhere.
     public var registry: String?
     /// Whether what is published for agents that are on NATS themselves is watched too: some sender
@@ -118,6 +137,14 @@ public struct BranchConfiguration: Sendable, Hashable {
             try reader.number("peer_timeout_ms", default: 0, atLeast: 0))
         isTapping = try reader.flag("taps", default: false)
         registry = try reader.optionalText("registry")
+        for (index, element) in try reader.array("links").enumerated() {
+            var link = try ConfigurationReader(element, "links[\(index)]")
+            neighbours.append(
+                Neighbour(
+                    name: try link.name("name"), endpoint: try link.text("endpoint"),
+                    agents: try link.names("agents").sorted()))
+            try link.finish()
+        }
         recorded = try reader.names("record")
         isChunking = try reader.flag("nats_chunking", default: true)
         try reader.finish()

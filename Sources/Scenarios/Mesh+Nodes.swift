@@ -14,7 +14,9 @@ extension Mesh {
 
     func start(_ branch: Branch) async throws {
         if branch.provider.isForeign { return try await startForeign(branch) }
-        try await startNode(branch.name, role: "branch") { [topology, context, book, place] in
+        try await startNode(
+            branch.name, role: "branch", restart: branch.restart.supervision
+        ) { [topology, context, book, place] in
             let bound = book.withLock { $0.endpoints[branch.name]?["router"] }
             return [
                 "name": .string(branch.name),
@@ -31,6 +33,8 @@ extension Mesh {
                 "peer_timeout_ms": Value(branch.peerTimeout.wholeMilliseconds),
                 "taps": .bool(topology.isTapped), "record": topology.unrecorded,
                 "registry": .string(place.registry(of: branch.name).path),
+                // One that comes back must know of the others before anybody speaks to it.
+                "links": bound == nil ? [] : Self.links(of: branch, in: topology, book),
                 "agents": .array(
                     topology.agents.filter { $0.branch == branch.name }.map { agent in
                         [
@@ -62,7 +66,9 @@ extension Mesh {
 
     func start(_ proxy: Topologies.TopicProxy) async throws {
         if proxy.provider.isForeign { return try await startForeign(proxy) }
-        try await startNode(proxy.name, role: "topics") { [topology, context, book] in
+        try await startNode(
+            proxy.name, role: "topics", restart: proxy.restart.supervision
+        ) { [topology, context, book] in
             let bound = book.withLock { $0.endpoints[proxy.name] }
             let any = "tcp://127.0.0.1:*"
             return [
@@ -96,6 +102,12 @@ extension Mesh {
     }
 
     private func link(_ branch: Branch) async throws {
+        _ = try await command(
+            "link", toNode: branch.name, role: "branch",
+            ["peers": Self.links(of: branch, in: topology, book)])
+    }
+
+    private static func links(of branch: Branch, in topology: Topology, _ book: MeshBook) -> Value {
         let peers = branch.links.map { peer -> Value in
             let agents = topology.agents.filter { $0.branch == peer }
             return [
@@ -104,8 +116,7 @@ extension Mesh {
                 "agents": .array(agents.map { .string($0.name) }),
             ]
         }
-        _ = try await command(
-            "link", toNode: branch.name, role: "branch", ["peers": .array(peers)])
+        return .array(peers)
     }
 
     /// Waits for an incarnation that the supervisor restarted, and tells it what it must know.
@@ -187,10 +198,12 @@ extension Mesh {
     ///   - name: the process, in this mesh
     ///   - role: what it is on the control plane
     ///   - program: what `synmesh-node` is to be; `nil` is the role
+    ///   - restart: what happens when it ends by itself
     ///   - configuration: what it is told, made anew for each start
     /// - Throws: `EnvironmentError` when it does not become ready.
     func startNode(
         _ name: String, role: String, program: String? = nil,
+        restart: Supervision.RestartPolicy = RestartPolicy(.onFailure),
         configuration: @escaping @Sendable () -> Value
     ) async throws {
         let path = "\(place.directory.processesPath)/\(name).json"
@@ -207,7 +220,7 @@ extension Mesh {
                 ).merging(rotation) { $1 },
                 logPath: place.directory.processLogPath(name: name),
                 showsOnConsole: context.options.showsOutput,
-                restart: RestartPolicy(.onFailure))
+                restart: restart)
             specification.notesTimes = true
             return specification
         }

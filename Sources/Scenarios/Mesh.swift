@@ -204,6 +204,10 @@ package actor Mesh {
         if let agent = topology.agent(named: part) { return agent.restart.condition }
         if let server = topology.server(named: part) { return server.restart.condition }
         if let process = helper(named: part) { return process.restart.condition }
+        if let branch = topology.branch(named: part) { return branch.restart.condition }
+        if let proxy = topology.topicProxies.first(where: { $0.name == part }) {
+            return proxy.restart.condition
+        }
         return .onFailure
     }
 

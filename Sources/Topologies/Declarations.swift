@@ -32,6 +32,7 @@ struct Declarations {
         let overflow: QueueOverflow
         let stallTimeout: Duration
         let peerTimeout: Duration
+        let restart: RestartPolicy
         let command: Located<[String]>?
         let connect: Located<Endpoint>?
         /// Keys that are about a proxy of ours alone, where they stand.
@@ -57,6 +58,7 @@ struct Declarations {
         let queue: Queue?
         let stallTimeout: Duration
         let peerTimeout: Duration
+        let restart: RestartPolicy
         let command: Located<[String]>?
         let connect: Connection?
         /// As for branches.
@@ -226,10 +228,13 @@ extension Declarations {
                 stallTimeout: branch.optional(
                     "stall_timeout", .duration(in: .zero ... .seconds(600)), default: .seconds(5)),
                 peerTimeout: branch.optional("peer_timeout", peerTimeout, default: .seconds(5)),
+                restart: branch.optional(
+                    "restart", .restartPolicy, default: RestartPolicy(condition: .onFailure)),
                 command: branch.optional("command", .located(.command)),
                 connect: branch.optional("connect", .located(.endpoint)),
                 ownKeys: places(
-                    of: "links", "routing_report", "stall_timeout", "peer_timeout", in: branch)
+                    of: "links", "routing_report", "stall_timeout", "peer_timeout", "restart",
+                    in: branch)
                     + (queue?.ownKeys ?? []),
                 bridgeKeys: places(of: "queue", in: branch))
         }
@@ -254,6 +259,8 @@ extension Declarations {
                 stallTimeout: proxy.optional(
                     "stall_timeout", .duration(in: .zero ... .seconds(600)), default: .seconds(5)),
                 peerTimeout: proxy.optional("peer_timeout", peerTimeout, default: .seconds(5)),
+                restart: proxy.optional(
+                    "restart", .restartPolicy, default: RestartPolicy(condition: .onFailure)),
                 command: proxy.optional("command", .located(.command)),
                 connect: proxy.optional(
                     "connect",
@@ -266,7 +273,7 @@ extension Declarations {
                                 example: "tcp://127.0.0.1:5561"),
                             location: connect.heading)
                     }),
-                ownKeys: places(of: "peer_timeout", in: proxy),
+                ownKeys: places(of: "peer_timeout", "restart", in: proxy),
                 bridgeKeys: places(of: "stall_timeout", in: proxy))
         }
     }

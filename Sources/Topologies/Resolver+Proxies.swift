@@ -84,7 +84,7 @@ extension Resolver {
                 routingReport: branch.routingReport, queueMessages: branch.queueMessages,
                 queueBytes: branch.queueBytes, queueOverflow: branch.overflow,
                 stallTimeout: branch.stallTimeout, peerTimeout: branch.peerTimeout,
-                location: entry.location)
+                restart: branch.restart, location: entry.location)
         }
     }
 
@@ -124,7 +124,7 @@ extension Resolver {
                 queueOverflow: proxy.queue?.overflow?.value
                     ?? (provider.isForeign ? .dropNewest : .pause),
                 stallTimeout: proxy.stallTimeout, peerTimeout: proxy.peerTimeout,
-                location: entry.location)
+                restart: proxy.restart, location: entry.location)
         }
     }
 

@@ -140,6 +140,8 @@ public struct Branch: Sendable {
     public let stallTimeout: Duration
     /// After how long a peer that does not answer is said to be silent; zero is never.
     public let peerTimeout: Duration
+    /// What happens when its proxy ends by itself.
+    public let restart: RestartPolicy
     /// Where the file declares it.
     public let location: Location
 }
@@ -178,6 +180,8 @@ public struct TopicProxy: Sendable {
     public let stallTimeout: Duration
     /// After how long a subscriber that does not answer is said to be silent; zero is never.
     public let peerTimeout: Duration
+    /// What happens when it ends by itself.
+    public let restart: RestartPolicy
     /// Where the file declares it.
     public let location: Location
 
