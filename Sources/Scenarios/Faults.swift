@@ -39,16 +39,18 @@ actor Faults {
 
     private func play(_ fault: Scenario.ScheduledFault) async {
         do { try await ContinuousClock().sleep(for: fault.after) } catch { return }
-        await play(fault, applied: {})
+        await play(fault, inMoveOf: nil, applied: {})
     }
 
     /// Applies a fault now; returns when it is healed.
     ///
     /// - Parameters:
     ///   - fault: The fault.
+    ///   - moving: The agent in whose move it happens, which it then reaches whatever it is done to.
     ///   - applied: Called as soon as it is there, or cannot be.
     func play(
-        _ fault: Scenario.ScheduledFault, applied: @Sendable () async -> Void
+        _ fault: Scenario.ScheduledFault, inMoveOf moving: String?,
+        applied: @Sendable () async -> Void
     ) async {
         let clock = ContinuousClock()
         let context = mesh.context
@@ -58,7 +60,8 @@ actor Faults {
         let incarnation = mesh.book.incarnation(of: fault.target)
         records.append(
             Record(
-                id: id, fault: fault, started: context.clock.now, reach: reach(of: fault.target)))
+                id: id, fault: fault, started: context.clock.now,
+                reach: reach(of: fault.target).union(moving.map { [$0] } ?? [])))
         context.report("  fault \(id): \(fault.kind.rawValue) \(fault.target)")
         context.note("fault", ["id": .string(id), "target": .string(process)])
         do {

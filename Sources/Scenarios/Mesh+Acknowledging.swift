@@ -34,9 +34,9 @@ extension Mesh {
     /// How many messages of a load an agent has on record as sent that was killed meanwhile and comes
     /// back; `nil` where its loads end with it.
     ///
-    /// Who sends at least once sends what is on record all the same, so its load goes on behind it.
+    /// What is on record was sent, or is sent again by who keeps it, so its load goes on behind it.
     func sentAnyhow(_ load: Scenario.Load, by name: String, from start: UInt64) async -> Int? {
-        guard let agent = topology.agent(named: name), agent.delivery == .atLeastOnce,
+        guard let agent = topology.agent(named: name), agent.keepsHistory,
             agent.restart.condition != .never, breakage == nil
         else { return nil }
         let directory = place.directory

@@ -115,7 +115,7 @@ extension Mesh {
             try? await ContinuousClock().sleep(for: Self.lookAgain)
         }
         let supervisor = context.supervisor
-        await fault.faults.play(fault.fault) {
+        await fault.faults.play(fault.fault, inMoveOf: agent.name) {
             guard halted != fault.fault.target else { return }
             try? await supervisor.resume(process)
         }
