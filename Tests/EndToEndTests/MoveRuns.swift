@@ -1,0 +1,128 @@
+import Foundation
+import JSON
+import Testing
+
+/// Agents that change their transport while they go on, through the built program.
+@Suite(.serialized) struct MoveRuns {
+    @Test(
+        "eight agents go to NATS and back under load: nothing lost, repeated or overtaken",
+        .timeLimit(.minutes(5)))
+    func underLoad() throws {
+        let folder = try TemporaryFolder()
+        let (ending, verdict) = try Program.play("scenarios/moves-under-load.yaml", in: folder)
+        #expect(ending.exitCode == 0, "\(ending.errors)")
+        ScenarioRuns.expectClean(verdict)
+        let moves = verdict["moves"]?.array ?? []
+        // Two there and back, one by one and all together; there; and back.
+        #expect(moves.count == 8 * (4 + 4 + 1 + 1))
+        for move in moves {
+            #expect(move["strategy"] == "live")
+            #expect(move["outcome"] == "moved")
+            #expect(move["window_ms"] == 0)
+        }
+        // None of them was started again.
+        let histories = try FileManager.default.contentsOfDirectory(
+            atPath: folder.latest("moves-under-load") + "/histories")
+        #expect(histories.filter { $0.hasPrefix("north-1.") }.count == 1, "\(histories)")
+    }
+
+    @Test(
+        "each zero of a move has its control", .timeLimit(.minutes(5)),
+        arguments: [("lose", "lost"), ("alter", "corrupted")])
+    func controls(defect: String, expected: String) throws {
+        let folder = try TemporaryFolder()
+        let scenario = try folder.scenario(
+            "moves-under-load", replacing: [],
+            inTopology: [
+                (
+                    "settings: { to: [north-3, south-2]",
+                    "settings: { defects: { \(defect): 500, on: nats }, to: [north-3, south-2]"
+                )
+            ])
+        let (ending, verdict) = try Program.play(scenario, in: folder)
+        #expect(ending.exitCode == 1, "\(ending.errors)")
+        #expect(try #require(verdict.count("delivery", "unexplained", expected)) > 0)
+    }
+
+    @Test(
+        "whatever is killed or stopped at whatever step of a move, all agree where the agent lives",
+        .timeLimit(.minutes(10)), arguments: ["faults-in-moves", "faults-in-kept-moves"])
+    func faults(name: String) throws {
+        let folder = try TemporaryFolder()
+        let (ending, verdict) = try Program.play("scenarios/\(name).yaml", in: folder)
+        #expect(ending.exitCode == 0, "\(ending.errors)")
+        let faults = verdict["faults"]?.array ?? []
+        #expect(faults.count == 5 * 7 * 2)
+        let settled = (verdict["moves"]?.array ?? []).compactMap { $0["converged_ms"]?.integer }
+        #expect(settled.count == faults.count)
+        for name in ["lost", "duplicated", "reordered", "corrupted", "unexpected"] {
+            #expect(verdict.count("delivery", "unexplained", name) == 0, "\(name)")
+        }
+        for name in ["duplicated", "reordered", "corrupted", "unexpected"] {
+            #expect(verdict.count("delivery", name) == 0, "\(name)")
+        }
+        guard name == "faults-in-kept-moves" else { return }
+        let lost = (verdict["findings"]?.array ?? []).filter { $0["class"] == "lost" }
+        // Topics promise less.
+        #expect(lost.allSatisfy { $0["flow"]?.string?.contains("-> topic:") == true })
+        let kept = try #require(verdict.at("delivery", "at_least_once"), "\(verdict)")
+        #expect(kept["sent"] == kept["delivered"])
+        ScenarioRuns.expectNoLeaks(verdict)
+    }
+
+    @Test("the same has its controls", .timeLimit(.minutes(10)), arguments: ["forget", "swallow"])
+    func keptControls(defect: String) throws {
+        let folder = try TemporaryFolder()
+        let agent = "settings: { to: [north-2, south-1], topics: [news.north] }"
+        let scenario = try folder.scenario(
+            "faults-in-kept-moves", replacing: [],
+            inTopology: [
+                (agent, agent.replacing("{ to", with: "{ defects: { \(defect): 50 }, to"))
+            ])
+        let (ending, verdict) = try Program.play(scenario, in: folder)
+        #expect(ending.exitCode == 1, "\(ending.errors)")
+        #expect(verdict["verdict"] == "fail")
+    }
+
+    @Test("synmesh move: there, back, by a restart, and what cannot be", .timeLimit(.minutes(3)))
+    func command() throws {
+        let folder = try TemporaryFolder()
+        func run(_ arguments: String...) throws -> Program.Ending {
+            try Program(
+                arguments, in: folder, environment: ["XDG_RUNTIME_DIR": folder.path]
+            ).wait(atMost: .seconds(60))
+        }
+        defer { _ = try? run("down", "--all") }
+        let up = try run(
+            "up", "-d", "--wait", "topologies/eight-agents.yaml", "--logs", folder.path)
+        #expect(up.exitCode == 0, "\(up.errors)")
+
+        let there = try run("move", "north-1", "south-2", "--to", "nats", "--json")
+        #expect(there.exitCode == 0, "\(there.errors)")
+        let moves = try #require(try Value(parsing: there.output).array)
+        #expect(moves.map { $0["agent"]?.string } == ["north-1", "south-2"])
+        for move in moves {
+            #expect(move["outcome"] == "moved")
+            #expect(move["strategy"] == "live")
+        }
+        let back = try run("move", "north-1", "--to", "zmq")
+        #expect(back.exitCode == 0, "\(back.errors)")
+        #expect(back.output.hasPrefix("north-1 nats -> zmq, live: moved, nothing sent for "))
+        let restarted = try run("move", "south-2", "--to", "zmq", "--restart")
+        #expect(restarted.exitCode == 0, "\(restarted.errors)")
+        #expect(
+            restarted.output.hasPrefix("south-2 nats -> zmq, restart: moved, down for "),
+            "\(restarted.output)")
+
+        for (arguments, reason) in [
+            (["move", "news", "--to", "nats"], "'news' is no agent"),
+            (["move", "nobody", "--to", "nats"], "there is no part 'nobody'"),
+        ] {
+            let ending = try Program(
+                arguments, in: folder, environment: ["XDG_RUNTIME_DIR": folder.path]
+            ).wait(atMost: .seconds(60))
+            #expect(ending.exitCode == 2)
+            #expect(ending.errors.contains(reason), "\(ending.errors)")
+        }
+    }
+}
