@@ -71,6 +71,7 @@ let package = Package(
 
         // Vocabulary
         module("Quantities"),
+        module("Randomness"),
         module("JSON"),
         module("Wire", ["JSON"]),
         module("Topologies", ["YAML", "Wire", "JSON"]),
@@ -98,7 +99,7 @@ let package = Package(
         module("Operating", ["CLinux", "JSON", "Threads"]),
 
         // Judgement
-        module("Analysis", ["Wire", "JSON", "Recording", collections]),
+        module("Analysis", ["Wire", "JSON", "Randomness", "Recording", collections]),
 
         // What people do with recordings
         module("Histories", ["Analysis", "JSON", "Recording", "Threads", "Wire", histogram]),
@@ -148,8 +149,8 @@ let package = Package(
         module(
             "Benchmarking",
             [
-                "Histories", "JSON", "NATS", "Recording", "Scenarios", "Supervision", "Threads",
-                "Topologies", "Wire", "ZeroMQ", histogram,
+                "Analysis", "Histories", "JSON", "NATS", "Recording", "Scenarios", "Supervision",
+                "Threads", "Topologies", "Wire", "ZeroMQ", histogram,
             ]),
 
         // Faces
@@ -170,7 +171,7 @@ let package = Package(
             "synmesh-node",
             ["Routing", "Control", "Recording", "Wire", "JSON", "ZeroMQ", "CLinux"]),
         program("synmesh-guard", ["CLinux", "Supervision"]),
-        module("PointClouds", ["CXXHash", "JSON"]),
+        module("PointClouds", ["CXXHash", "JSON", "Randomness"]),
         module("Game24", ["JSON"]),
         module("Reconstruction", ["PointClouds", "JSON"]),
         program(
@@ -228,7 +229,9 @@ let package = Package(
             "supervision-subject", ["Supervision"], path: "Tests/SupervisionSubject"),
         tests("Supervision", ["CLinux", "synmesh-guard", "supervision-subject"]),
         tests("Operating", ["JSON"]),
-        tests("Analysis", ["Wire", "JSON", "Recording"]),
+        tests(
+            "Analysis", ["Wire", "JSON", "Recording"],
+            exclude: ["statistics_by_scipy.py", "judge_reference.py", "judge_reference.json"]),
         tests("Checkers", ["Analysis", "JSON", "PointClouds", "Recording", "Wire"]),
         tests(
             "Exporting", ["Analysis", "Histories", "JSON", "Recording", "Wire"],
@@ -243,11 +246,11 @@ let package = Package(
                 "CLinux", "Control", "JSON", "Messaging", "Recording", "Wire", "synmesh-node",
                 "synmesh-probe", "synmesh-photogrammetry",
             ]),
-        tests("PointClouds", ["JSON"], exclude: ["plyfile_report.py"]),
+        tests("PointClouds", ["JSON", "Randomness"], exclude: ["plyfile_report.py"]),
         tests("Game24", ["JSON"]),
         tests(
-            "Benchmarking", ["Analysis", "Histories", "JSON"], exclude: ["statistics_by_scipy.py"]),
-        tests("Reconstruction", ["JSON", "PointClouds"]),
+            "Benchmarking", ["Analysis", "Histories", "JSON"]),
+        tests("Reconstruction", ["JSON", "PointClouds", "Randomness"]),
         // What must not end any of it.
         .testTarget(
             name: "BadInputTests",

@@ -1,3 +1,5 @@
+internal import Randomness
+
 /// A cloud that is computed instead of read: a shape, a number of points and a seed.
 ///
 /// The same scene is the same cloud bit for bit on every machine. That is why only addition,

@@ -56,7 +56,7 @@ import Testing
         let settled = (verdict["moves"]?.array ?? []).compactMap { $0["converged_ms"]?.integer }
         #expect(settled.count == faults.count)
         for name in ["lost", "duplicated", "reordered", "corrupted", "unexpected"] {
-            #expect(verdict.count("delivery", "unexplained", name) == 0, "\(name)")
+            #expect(verdict.count("delivery", "unexplained", name) ?? 0 == 0, "\(name)")
         }
         for name in ["duplicated", "reordered", "corrupted", "unexpected"] {
             #expect(verdict.count("delivery", name) == 0, "\(name)")

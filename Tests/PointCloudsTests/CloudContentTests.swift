@@ -1,5 +1,6 @@
 import JSON
 import PointClouds
+import Randomness
 import Testing
 
 private let single = PointCloud(.single([1, 2, 3, -4, 5.5, 6]))

@@ -1,4 +1,5 @@
 import PointClouds
+import Randomness
 import Testing
 
 /// Files with everything that the reader has a way for: lists before, in and after the vertices.

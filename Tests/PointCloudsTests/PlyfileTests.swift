@@ -2,6 +2,7 @@ import Foundation
 import JSON
 import PointClouds
 import TestSupport
+import Randomness
 import Testing
 
 private let folder = URL(filePath: #filePath).deletingLastPathComponent()

@@ -1,4 +1,5 @@
 import PointClouds
+import Randomness
 import Testing
 
 @Test(

@@ -1,5 +1,6 @@
 import PointClouds
 import Reconstruction
+import Randomness
 import Testing
 
 @Test("A voxel is one point: the mean of those in it, to a 65,536th of its edge")

@@ -18,12 +18,12 @@ public struct SplitMix64: RandomNumberGenerator, Hashable, Sendable {
 
     /// A number from 0 up to, not including, 1: the top 53 bits of the next number, so that the
     /// result does not depend on how the standard library draws floating-point numbers.
-    mutating func nextUnit() -> Double {
+    public mutating func nextUnit() -> Double {
         Double(next() >> 11) * 0x1p-53
     }
 
     /// A number from -1 up to, not including, 1.
-    mutating func nextSigned() -> Double {
+    public mutating func nextSigned() -> Double {
         nextUnit() * 2 - 1
     }
 }

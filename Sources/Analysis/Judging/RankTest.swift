@@ -5,14 +5,14 @@ internal import Foundation
 ///
 /// Nothing is assumed of how figures are distributed; of n and m figures no p-value is below
 /// 2 / C(n + m, n), which is what makes three runs beside three say nothing at all.
-enum RankTest {
+public enum RankTest {
     /// Up to so many figures together the distribution is counted out; above, the normal one is close.
-    static let exactMax = 60
+    public static let exactMax = 60
 
     /// The two-sided p-value of both series coming from one distribution.
     ///
     /// Equal figures share their ranks, and the distribution is that of the ranks as they are.
-    static func probability(_ first: [Double], _ second: [Double]) -> Double {
+    public static func probability(_ first: [Double], _ second: [Double]) -> Double {
         guard !first.isEmpty, !second.isEmpty else { return 1 }
         let ranks = doubledRanks(first + second)
         let sum = ranks[..<first.count].reduce(0, +)
@@ -27,7 +27,7 @@ enum RankTest {
     }
 
     /// The least p-value that so many figures can have.
-    static func probabilityMin(_ first: Int, _ second: Int) -> Double {
+    public static func probabilityMin(_ first: Int, _ second: Int) -> Double {
         guard first > 0, second > 0 else { return 1 }
         var ways = 1.0
         for index in 1...min(first, second) {
@@ -36,28 +36,47 @@ enum RankTest {
         return min(1, 2 / ways)
     }
 
-    /// How much greater the second series is: the median of all differences.
-    static func shift(_ first: [Double], _ second: [Double]) -> Double {
-        Statistics.median(differences(first, second))
+    /// In how many of all pairs the second one's figure is the greater, halves for equal ones: Mann and
+    /// Whitney's U of the second series.
+    ///
+    /// Takes time as sorting does.
+    public static func statistic(_ first: [Double], _ second: [Double]) -> Double {
+        let ranks = doubledRanks(first + second)
+        let sum = ranks[first.count...].reduce(0, +)
+        return Double(sum) / 2 - Double(second.count) * Double(second.count + 1) / 2
+    }
+
+    /// How much greater the second series is: the median of all differences (Hodges and Lehmann).
+    ///
+    /// - Parameters:
+    ///   - first: The series to compare with.
+    ///   - second: The other one.
+    /// - Returns: The shift; 0 where one of them is empty.
+    public static func shift(_ first: [Double], _ second: [Double]) -> Double {
+        let pairs = PairDifferences(first, second)
+        guard pairs.count > 0 else { return 0 }
+        let middle = pairs.smallest(pairs.count / 2 + 1)
+        guard pairs.count.isMultiple(of: 2) else { return middle }
+        return (pairs.smallest(pairs.count / 2) + middle) / 2
     }
 
     /// Where that lies with a confidence of at least `1 - alpha`; nil where the figures are too few.
-    static func interval(
+    public static func interval(
         _ first: [Double], _ second: [Double], alpha: Double
     ) -> ClosedRange<Double>? {
         let (n, m) = (first.count, second.count)
         guard n > 0, m > 0 else { return nil }
         let reach = criticalCount(n, m, alpha: alpha)
         guard reach > 0 else { return nil }
-        let differences = differences(first, second)
-        return differences[reach - 1]...differences[n * m - reach]
+        let pairs = PairDifferences(first, second)
+        return pairs.smallest(reach)...pairs.smallest(n * m + 1 - reach)
     }
 
     /// How many of the differences on either side lie outside of the interval, plus one; 0 is none.
     private static func criticalCount(_ n: Int, _ m: Int, alpha: Double) -> Int {
         if n + m > exactMax {
-            let mean = Double(n * m) / 2
-            let deviation = (Double(n * m * (n + m + 1)) / 12).squareRoot()
+            let mean = Double(n) * Double(m) / 2
+            let deviation = (Double(n) * Double(m) * Double(n + m + 1) / 12).squareRoot()
             return max(
                 0, Int((mean - 0.5 - quantile(1 - alpha / 2) * deviation).rounded(.down)) + 1)
         }
@@ -69,11 +88,6 @@ enum RankTest {
             if below > alpha / 2 { return statistic }
             statistic += 1
         }
-    }
-
-    /// In ascending order.
-    private static func differences(_ first: [Double], _ second: [Double]) -> [Double] {
-        second.flatMap { value in first.map { value - $0 } }.sorted()
     }
 
     /// Twice the rank of each, so that shared ranks are whole numbers.
@@ -130,7 +144,7 @@ enum RankTest {
 
     /// P-values after Benjamini and Hochberg: of all that is called different at a level, at most this
     /// share is so by chance.
-    static func adjusted(_ probabilities: [Double]) -> [Double] {
+    public static func adjusted(_ probabilities: [Double]) -> [Double] {
         let order = probabilities.indices.sorted { probabilities[$0] < probabilities[$1] }
         var adjusted = probabilities
         var least = 1.0

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Benchmarking
+@testable import Analysis
 
 /// The figures are scipy's: `statistics_by_scipy.py` prints them.
 @Suite("The test of ranks")
