@@ -156,7 +156,7 @@ final class Runtime {
                     "the setting 'defects' is \(setting.canonical); it takes 'lose', 'repeat', "
                         + "'swap', 'alter', 'alter_memory', 'lose_copies', 'swallow', 'forget', "
                         + "'lose_chunk', 'alter_chunk' (every "
-                        + "Nth), 'on' and 'lane'")
+                        + "Nth), 'delay_us', 'on' and 'lane'")
             }
             options.defects = defects
         }

@@ -26,6 +26,7 @@ extension Verdict {
             ("reason", .string(reason)), ("steps", .array(steps.map(\.json))),
             ("delivery", delivery?.json), ("comparison", comparison?.json),
             ("noise", noise.map { .array($0.map(\.json)) }), ("latency", latency?.json),
+            ("judgements", judgements.isEmpty ? nil : .array(judgements.map(\.json))),
             ("moves", .array(moves.map(\.json))),
             ("rollback_ms", rollbackMilliseconds.map { Value($0) }),
             ("faults", .array(faults.map(\.json))),
@@ -96,6 +97,31 @@ extension Latency {
         members["p50_ratio"] = p50Ratio.map(Value.double)
         members["p99_ratio"] = p99Ratio.map(Value.double)
         return .object(members)
+    }
+}
+
+extension LatencyJudgement {
+    var json: Value {
+        object(
+            ("name", .string(name)), ("n_reference", Value(referenceCount)), ("n", Value(count)),
+            ("u", statistic.map(Value.double)), ("p", probability.map(Value.double)),
+            ("shift_us", shift?.json), ("p50_ratio", p50?.json), ("p99_ratio", p99?.json),
+            ("verdict", .string(verdict.rawValue)), ("reason", .string(reason)))
+    }
+}
+
+extension Estimate {
+    var json: Value {
+        // JSON has no infinity: a ratio to 0 has no number.
+        func number(_ value: Double) -> Value { value.isFinite ? .double(value) : .null }
+        return ["value": number(value), "low": number(low), "high": number(high)]
+    }
+
+    init?(_ json: Value?) {
+        guard let json, json.object != nil else { return nil }
+        func number(_ name: String) -> Double { json[name]?.double ?? .infinity }
+        let low = number("low")
+        self.init(number("value"), in: low...max(low, number("high")))
     }
 }
 

@@ -105,6 +105,7 @@ extension Verdict {
         comparison = try fields.object("comparison").map(ComparisonCounts.read)
         if value["noise"] != nil { noise = try fields.list("noise", Noise.read) }
         latency = try fields.object("latency").map(Latency.read)
+        judgements = try fields.list("judgements", LatencyJudgement.read)
         moves = try fields.list("moves", MoveReport.read)
         faults = try fields.list("faults", FaultReport.read)
         pools = try fields.list("pools", PoolReport.read)
@@ -187,6 +188,21 @@ extension Latency {
                 maxMicroseconds: try transport.number("max_us"))
         }
         return Latency(transports: transports)
+    }
+}
+
+extension LatencyJudgement {
+    fileprivate static func read(_ fields: Fields) throws(VerdictError) -> LatencyJudgement {
+        var judgement = LatencyJudgement(
+            try fields.string("name"), referenceCount: try fields.integer("n_reference"),
+            count: try fields.integer("n"), try fields.word("verdict"),
+            reason: try fields.string("reason"))
+        judgement.statistic = fields.value["u"]?.double
+        judgement.probability = fields.value["p"]?.double
+        judgement.shift = Estimate(fields.value["shift_us"])
+        judgement.p50 = Estimate(fields.value["p50_ratio"])
+        judgement.p99 = Estimate(fields.value["p99_ratio"])
+        return judgement
     }
 }
 

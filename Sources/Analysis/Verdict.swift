@@ -162,7 +162,7 @@ public struct Verdict: Sendable, Hashable {
     /// Raised when a field changes its meaning or goes away.
     public static let schema = 1
     /// Raised when a field is added.
-    public static let schemaMinor = 2
+    public static let schemaMinor = 3
 
     /// The scenario's name.
     public var scenario: String
@@ -196,6 +196,8 @@ public struct Verdict: Sendable, Hashable {
     public var noise: [Noise]?
     /// How long envelopes were under way.
     public var latency: Latency?
+    /// What was judged about latencies, in order.
+    public var judgements: [LatencyJudgement] = []
     /// The moves, in order.
     public var moves: [MoveReport] = []
     /// How long it took to take all moves back, where they were.

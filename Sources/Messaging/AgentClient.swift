@@ -298,6 +298,7 @@ public final class AgentClient {
             try dispatch(envelope, outflow, patience)
             return envelope.identity
         }
+        if let delay = primaryDefects.defects?.delay { try idle(for: UInt64(delay) * 1_000) }
         for copy in primaryDefects.apply(envelope, at: clock.now) {
             try dispatch(copy, outflow, patience)
         }

@@ -28,6 +28,8 @@ public struct Defects: Hashable, Sendable {
     public var loseChunk: Int?
     /// One byte of every Nth such chunk is altered.
     public var alterChunk: Int?
+    /// Every one leaves so many microseconds late.
+    public var delay: Int?
     /// Only on this transport; nil is any.
     public var transport: String?
     /// On this lane.
@@ -37,7 +39,7 @@ public struct Defects: Hashable, Sendable {
     public init(
         lose: Int? = nil, repeat: Int? = nil, swap: Int? = nil, alter: Int? = nil,
         alterMemory: Int? = nil, loseCopies: Int? = nil, swallow: Int? = nil,
-        forget: Int? = nil, loseChunk: Int? = nil, alterChunk: Int? = nil,
+        forget: Int? = nil, loseChunk: Int? = nil, alterChunk: Int? = nil, delay: Int? = nil,
         transport: String? = nil, lane: Lane = .primary
     ) {
         self.lose = lose
@@ -50,19 +52,20 @@ public struct Defects: Hashable, Sendable {
         self.forget = forget
         self.loseChunk = loseChunk
         self.alterChunk = alterChunk
+        self.delay = delay
         self.transport = transport
         self.lane = lane
     }
 
     private static let counts = [
         "lose", "repeat", "swap", "alter", "alter_memory", "lose_copies", "swallow", "forget",
-        "lose_chunk", "alter_chunk",
+        "lose_chunk", "alter_chunk", "delay_us",
     ]
     private static let members = Set(counts + ["on", "lane"])
 
     /// Reads the setting `defects` of an agent:
     /// `{"lose": N, "repeat": N, "swap": N, "alter": N, "alter_memory": N, "lose_copies": N,
-    /// "swallow": N, "forget": N, "lose_chunk": N, "alter_chunk": N, "on": "zmq|nats|any",
+    /// "swallow": N, "forget": N, "lose_chunk": N, "alter_chunk": N, "delay_us": N, "on": "zmq|nats|any",
     /// "lane": "primary|shadow"}`.
     ///
     /// Nil where the value is no object, has an unknown member, or a count is not positive: a
@@ -88,7 +91,7 @@ public struct Defects: Hashable, Sendable {
             alter: count("alter"), alterMemory: count("alter_memory"),
             loseCopies: count("lose_copies"), swallow: count("swallow"), forget: count("forget"),
             loseChunk: count("lose_chunk"), alterChunk: count("alter_chunk"),
-            transport: transport == "any" ? nil : transport,
+            delay: count("delay_us"), transport: transport == "any" ? nil : transport,
             lane: lane)
     }
 }

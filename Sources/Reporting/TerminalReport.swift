@@ -28,7 +28,8 @@ public struct TerminalReport: Sendable {
     public func text(colour: Bool, width: Int = 100) -> String {
         let page = Page(ink: Ink(hasColour: colour), width: max(40, width))
         let sections = [
-            steps(page), delivery(page), comparison(page), latency(page), moves(page),
+            steps(page), delivery(page), comparison(page), latency(page), judgements(page),
+            moves(page),
             faults(page), pools(page), memory(page), observed(page), findings(page),
             unproven(page), ending(page),
         ]
@@ -184,6 +185,32 @@ public struct TerminalReport: Sendable {
             ])
         }
         return page.section("Latency", table)
+    }
+
+    private func judgements(_ page: Page) -> [String] {
+        guard !verdict.judgements.isEmpty else { return [] }
+        var table = Table([.left, .right, .right, .right, .right, .right, .right, .left])
+        table.add([
+            .init("judged", .dim), .init("n", .dim), .init("beside", .dim), .init("U", .dim),
+            .init("p", .dim), .init("p50", .dim), .init("p99", .dim), .init("verdict", .dim),
+        ])
+        func text(_ estimate: Estimate?) -> String {
+            guard let estimate else { return "" }
+            return "\(Numbers.fixed(estimate.value, 2)) x (\(Numbers.fixed(estimate.low, 2)) to "
+                + "\(Numbers.fixed(estimate.high, 2)))"
+        }
+        for judgement in verdict.judgements {
+            table.add([
+                .init(judgement.name), .init(Numbers.grouped(judgement.count)),
+                .init(Numbers.grouped(judgement.referenceCount)),
+                .init(judgement.statistic.map { Numbers.fixed($0, 0) } ?? ""),
+                .init(judgement.probability.map { $0 < 0.0001 ? "< 0.0001" : Numbers.fixed($0, 4) } ?? ""),
+                .init(text(judgement.p50)), .init(text(judgement.p99)),
+                .init(judgement.verdict.rawValue, Self.style(judgement.verdict)),
+            ])
+        }
+        return page.section("Judgement", table)
+            + verdict.judgements.filter { $0.verdict != .pass }.map { "  " + $0.reason }
     }
 
     private func moves(_ page: Page) -> [String] {

@@ -19,6 +19,8 @@ actor Faults {
 
     private let mesh: Mesh
     private(set) var records: [Record] = []
+    /// Those that last until they are healed, by their places among the records.
+    private var standing: [Int] = []
     /// What could not be applied: a rehearsal without its fault proves nothing.
     private var failures: [String] = []
 
@@ -84,6 +86,55 @@ actor Faults {
             await applied()
             failures.append("fault \(id) could not be applied to \(fault.target): \(error)")
         }
+    }
+
+    /// Applies a fault that stays until `heal`; one that kills is over when the part is back, as ever.
+    func begin(_ fault: Scenario.ScheduledFault) async {
+        guard fault.kind == .stop else { return await play(fault, inMoveOf: nil, applied: {}) }
+        let context = mesh.context
+        let id = "\(fault.kind.rawValue)-\(records.count + 1)"
+        records.append(
+            Record(
+                id: id, fault: fault, started: context.clock.now, reach: reach(of: fault.target)))
+        context.report("  fault \(id): \(fault.kind.rawValue) \(fault.target)")
+        do {
+            try await context.supervisor.pause(mesh.place.process(fault.target), fault: id)
+            standing.append(records.count - 1)
+        } catch {
+            failures.append("fault \(id) could not be applied to \(fault.target): \(error)")
+        }
+    }
+
+    /// Lets go what is still standing at the end of a run.
+    ///
+    /// - Returns: What was.
+    func release() async -> [String] {
+        let left = standing.map { records[$0].fault.target }
+        for target in left {
+            try? await mesh.context.supervisor.resume(mesh.place.process(target))
+        }
+        standing = []
+        return left
+    }
+
+    /// Ends all that `begin` began.
+    ///
+    /// - Returns: What was healed.
+    func heal() async -> [String] {
+        var healed: [String] = []
+        for index in standing {
+            let record = records[index]
+            do {
+                try await mesh.context.supervisor.resume(mesh.place.process(record.fault.target))
+                records[index].healed = mesh.context.clock.now
+                healed.append(record.fault.target)
+                mesh.context.note("healed", ["id": .string(record.id)])
+            } catch {
+                failures.append("\(record.fault.target) could not be healed: \(error)")
+            }
+        }
+        standing = []
+        return healed
     }
 
     /// A part with a restart policy heals by coming back; one without stays as it is.

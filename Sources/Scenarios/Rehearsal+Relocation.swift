@@ -66,7 +66,8 @@ extension Scenario.Action {
         switch self {
         // A parallel run is about every envelope of its load: the shadow is on before the first.
         case .dual: 0
-        case .move: 3
+        case .move, .hold, .load: 3
+        case .cutover(let fallback): fallback > .zero ? 3 : 1
         default: 1
         }
     }

@@ -15,12 +15,25 @@ extension Rehearsal {
         case .twin:
             return try await playTwin(step)
         case .canary(let agent):
-            return try await playMoves(step, of: topology.agents(referredToAs: agent).map(\.name))
-        case .rollout(let order):
-            let named = order.flatMap { topology.agents(referredToAs: $0).map(\.name) }
-            return try await playMoves(step, of: order.isEmpty ? unmoved() : named)
-        case .cutover:
-            return try await playCutover(step)
+            return try await playMoves(
+                step, of: topology.agents(referredToAs: agent).map { [$0.name] })
+        case .rollout(let rollout):
+            return try await playRollout(step, rollout)
+        case .cutover(let fallback):
+            return try await playCutover(step, fallback: fallback)
+        case .load:
+            return try await stage(step, named: "load")
+        case .hold(let time):
+            return try await stage(step, named: "hold") {
+                // Cut short, it has not held.
+                try? await ContinuousClock().sleep(for: time)
+            }
+        case .ask(let question):
+            return try await play(question)
+        case .fault(let fault):
+            return try await play(fault, of: step)
+        case .heal:
+            return try await playHeal()
         case .rollback:
             return try await stage(step, named: "rollback") {
                 try await self.rollBack()
@@ -33,20 +46,23 @@ extension Rehearsal {
     }
 
     /// Agents that are on ZeroMQ and can run on NATS, in the topology's order.
-    private func unmoved() -> [String] {
+    func unmoved() -> [String] {
         topology.agents.filter { agent in
             agent.transport == .zmq && !moved.contains(agent.name)
                 && agent.launch(on: .nats) != nil
         }.map(\.name)
     }
 
-    /// Moves agents one by one, each under load and judged before the next.
-    private func playMoves(_ step: Scenario.Step, of agents: [String]) async throws -> StepVerdict {
+    /// Moves agents wave by wave, each under load and judged before the next.
+    func playMoves(_ step: Scenario.Step, of waves: [[String]]) async throws -> StepVerdict {
         var verdicts: [StepVerdict] = []
-        for agent in agents where !moved.contains(agent) {
+        for wave in waves {
+            let agents = wave.filter { !moved.contains($0) }
+            guard !agents.isEmpty else { continue }
             let verdict = try await stage(
-                step, named: "\(step.action.kind) \(agent)", through: agent
-            ) { try await self.move(agent, to: .nats) }
+                step, named: "\(step.action.kind) \(agents.joined(separator: ", "))",
+                through: agents
+            ) { for agent in agents { try await self.move(agent, to: .nats) } }
             verdicts.append(verdict)
             if verdict.verdict != .pass || Task.isCancelled { break }
         }
@@ -58,9 +74,13 @@ extension Rehearsal {
         return .composed(of: verdicts)
     }
 
-    private func playCutover(_ step: Scenario.Step) async throws -> StepVerdict {
+    /// All that is left moves; then, for as long as ZeroMQ is to stay the way back, the load goes on.
+    private func playCutover(
+        _ step: Scenario.Step, fallback: Duration
+    ) async throws -> StepVerdict {
         let verdict = try await stage(step, named: "cutover") {
             for agent in self.unmoved() { try await self.move(agent, to: .nats) }
+            try? await ContinuousClock().sleep(for: fallback)
         }
         hasCutOver = verdict.verdict == .pass
         return verdict
@@ -113,8 +133,10 @@ extension Rehearsal {
     struct Stage {
         var step: Scenario.Step
         var name: String
-        /// Too little traffic through this agent on NATS makes the verdict inconclusive.
-        var agent: String?
+        /// Too little traffic through one of these on NATS makes the verdict inconclusive.
+        var agents: [String]
+        /// When the step's change was done.
+        var changed: UInt64
         /// The step's faults, by their numbers in the run.
         var faults: Range<Int>
     }
@@ -122,7 +144,7 @@ extension Rehearsal {
     /// One stretch under load: the first third while `change` happens, the rest after it, then
     /// everything drained and judged.
     func stage(
-        _ step: Scenario.Step, named name: String, through agent: String? = nil,
+        _ step: Scenario.Step, named name: String, through agents: [String] = [],
         change: () async throws -> Void = {},
         comparing compare: (Evidence) async throws -> ComparisonReport? = { _ in nil }
     ) async throws -> StepVerdict {
@@ -141,6 +163,7 @@ extension Rehearsal {
         } catch let failure as MoveFailure {
             broken = failure.reason
         }
+        let changed = context.clock.now
         let rest = Task {
             await load.value
             await loads.send(step.load, thirds: early..<3)
@@ -173,7 +196,7 @@ extension Rehearsal {
         }
         return try await judge(
             Stage(
-                step: step, name: name, agent: agent,
+                step: step, name: name, agents: agents, changed: changed,
                 faults: faultsBefore..<(await faults.records.count)), since: started,
             broken: broken, comparing: compare)
     }
@@ -224,13 +247,17 @@ extension Rehearsal {
         }
         if let broken {
             verdicts.insert(StepVerdict(.fail, reason: broken.asSentence), at: 0)
-        } else if let agent = stage.agent,
-            evidence.traffic(over: "nats", through: agent, within: window)
+        } else {
+            for agent in stage.agents
+            where evidence.traffic(over: "nats", through: agent, within: window)
                 < step.minimumSamples
-        {
-            verdicts.append(
-                StepVerdict(
-                    .inconclusive, reason: "Too little traffic went through \(agent) on NATS."))
+            {
+                verdicts.append(
+                    StepVerdict(
+                        .inconclusive,
+                        reason: "Too little traffic went through \(agent) on NATS."))
+            }
+            verdicts += try await judgeLatency(evidence, stage, window)
         }
         verdicts += await mesh.recordDoubts()
         verdicts += await faults.takeFailures().map {

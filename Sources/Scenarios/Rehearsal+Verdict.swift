@@ -13,6 +13,13 @@ internal import Wire
 extension Rehearsal {
     func finish(_ outcome: Outcome) async throws -> Verdict {
         context.report("stopping")
+        // No fault without a heal; one that a step was to heal is told as never healed.
+        for target in await faults?.release() ?? [] {
+            notes.append(
+                Finding(
+                    .warning, .evidence,
+                    reason: "What was done to \(target) was never healed by a step."))
+        }
         var doubts: [StepVerdict] = []
         if let mesh {
             doubts = await end(mesh)
@@ -38,6 +45,7 @@ extension Rehearsal {
         verdict.expect = scenario.expectation ?? .verdict(.pass)
         verdict.steps = steps
         verdict.moves = moves
+        verdict.judgements = judgements
         verdict.latency = latency
         verdict.observed = observedAgents
         verdict.rollbackMilliseconds = rollbackMilliseconds

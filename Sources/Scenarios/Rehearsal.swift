@@ -17,6 +17,12 @@ public actor Rehearsal {
     /// Looks at what the mesh's processes take.
     var sampler: MemorySampler?
     var faults: Faults?
+    /// When the load ran that moved agents are judged beside.
+    var baselineWindow: ClosedRange<UInt64>?
+    /// What was judged about latencies.
+    var judgements: [LatencyJudgement] = []
+    /// How much ZeroMQ's own latency wanders: its tail in one half of the baseline beside the other.
+    var fieldNoise: LatencyJudgement?
     /// Agents on NATS that started on ZeroMQ, in the order of their moves.
     var moved: [String] = []
     var steps: [StepReport] = []
@@ -157,10 +163,17 @@ extension Scenario.Action {
         case .dual: "parallel run, dual"
         case .twin: "parallel run, twin"
         case .canary(let agent): "canary of \(agent)"
-        case .rollout(let order) where order.isEmpty: "rollout of the rest"
-        case .rollout(let order): "rollout of \(order.joined(separator: ", "))"
+        case .rollout(let rollout):
+            "rollout of "
+                + (rollout.order.isEmpty ? "the rest" : rollout.order.joined(separator: ", "))
+                + (rollout.wave > 1 ? ", \(rollout.wave) at a time" : "")
         case .cutover: "cutover"
         case .rollback: "rollback"
+        case .load: "load"
+        case .hold(let time): "hold for \(time.wholeMilliseconds) ms"
+        case .ask(let question): "a person is asked: \(question.text)"
+        case .fault(let fault): "\(fault.kind.rawValue) \(fault.target)"
+        case .heal: "heal what was broken"
         case .move(let relocation):
             "move of \(relocation.agents.isEmpty ? "all" : relocation.agents.joined(separator: ", "))"
                 + (relocation.roundTrips > 0 ? ", \(relocation.roundTrips) there and back" : "")

@@ -17,6 +17,9 @@ public struct RunOptions: Sendable {
     public var showsOutput: Bool
     /// Told what happens, a line at a time.
     public var progress: @Sendable (String) -> Void
+    /// Asks the person there whether to go on, for so long at most; nil where nobody is, and its answer is
+    /// nil where none came.
+    public var ask: (@Sendable (_ question: String, _ timeout: Duration) async -> Bool?)?
 
     /// Options.
     public init(

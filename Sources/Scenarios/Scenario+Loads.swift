@@ -113,6 +113,29 @@ extension Reading where Value == Located<Scenario.ScheduledFault> {
     }
 }
 
+extension Reading where Value == Located<Scenario.ScheduledFault> {
+    /// `{ kill: NAME }` or `{ stop: NAME }`, which lasts until a step `heal`.
+    static var standingFault: Reading {
+        .mapping { reader in
+            let kill = reader.optional("kill", .located(.string))
+            let stop = reader.optional("stop", .located(.string))
+            switch (kill, stop) {
+            case (let kill?, nil):
+                return Located(
+                    .init(kind: .kill, target: kill.value, after: .zero), at: kill.location)
+            case (nil, let stop?):
+                return Located(
+                    .init(kind: .stop, target: stop.value, after: .zero), at: stop.location)
+            default:
+                reader.diagnostics.error(
+                    "a fault is one of kill, stop", at: reader.heading,
+                    help: "write 'kill: NAME' or 'stop: NAME'")
+                return nil
+            }
+        }
+    }
+}
+
 extension Reading where Value == String {
     fileprivate static var messageType: Reading {
         .string.checked { type in

@@ -190,6 +190,7 @@ extension Scenario {
             let strategy = reader.optional(
                 "strategy", .enumeration("strategy", of: MoveReport.Strategy.self),
                 default: .live)
+            let judge = reader.optional("judge", .latencyRule)
             let policy = reader.optional(
                 "inconclusive", .enumeration("policy", of: InconclusivePolicy.self),
                 default: .rollback)
@@ -223,7 +224,7 @@ extension Scenario {
                 scenario: Scenario(
                     name: name, topologyPath: topology, seed: UInt64(seed),
                     expectation: expectation, limits: limits, memory: memory,
-                    strategy: strategy, inconclusive: policy,
+                    strategy: strategy, judge: judge, inconclusive: policy,
                     loadTimeout: loadTimeout, drainTimeout: drainTimeout,
                     steps: steps.map(\.step)),
                 references: references)
@@ -252,14 +253,76 @@ extension Reading where Value == ReadStep {
                 "canary": step { reader in
                     reader.required("agent", .string).map { .canary(agent: $0) }
                 },
-                "rollout": step { reader in
-                    .rollout(order: reader.optional("order", .listOrOne(of: .string), default: []))
+                "rollout": step { rollout($0).map { .rollout($0) } },
+                "cutover": step { reader in
+                    .cutover(
+                        fallback: reader.optional(
+                            "keep_fallback", .duration(in: .zero ... .seconds(86_400)),
+                            default: .zero))
                 },
-                "cutover": step { _ in .cutover },
+                "load": step { _ in .load },
+                "hold": step { reader in
+                    reader.required(
+                        "for", .duration(in: .zero ... .seconds(86_400)), example: "10s"
+                    ).map { .hold($0) }
+                },
+                "pause_for_person": plain { .ask(question($0)) },
+                "fault": standingFault,
+                "heal": plain { _ in .heal },
                 "rollback": step { _ in .rollback },
                 "move": step { relocation($0).map { .move($0) } },
                 "check": check,
             ], what: "step")
+    }
+
+    private static func rollout(_ reader: MappingReader) -> Scenario.Rollout? {
+        let order = reader.optional("order", .listOrOne(of: .string), default: [])
+        let first = reader.optional(
+            "first", .enumeration("order", of: ["least_traffic": true]), default: false)
+        if first, !order.isEmpty {
+            reader.diagnostics.error(
+                "an order is given, or follows from the traffic",
+                at: reader.keyLocation(of: "first") ?? reader.heading,
+                help: "drop 'order' or 'first'")
+        }
+        return Scenario.Rollout(
+            order: order, wave: reader.optional("wave", .integer(in: 1...10_000), default: 1),
+            isByTraffic: first)
+    }
+
+    private static func question(_ reader: MappingReader) -> Scenario.Question {
+        Scenario.Question(
+            text: reader.optional("text", .string, default: "Go on?"),
+            timeout: reader.optional(
+                "timeout", .duration(in: .seconds(1) ... .seconds(86_400)),
+                default: .seconds(3_600)),
+            isContinuedUnattended: reader.optional(
+                "unattended", .enumeration("choice", of: ["abort": false, "continue": true]),
+                default: false))
+    }
+
+    /// A step without a load.
+    private static func plain(_ action: @escaping (MappingReader) -> Scenario.Action) -> Reading {
+        .mapping { reader in
+            ReadStep(
+                step: Scenario.Step(
+                    action: action(reader), load: [], faults: [], limits: nil, minimumSamples: 1,
+                    line: reader.heading.line),
+                heading: reader.heading, references: [])
+        }
+    }
+
+    private static var standingFault: Reading {
+        Reading<Located<Scenario.ScheduledFault>>.standingFault.map { fault in
+            ReadStep(
+                step: Scenario.Step(
+                    action: .fault(fault.value), load: [], faults: [], limits: nil,
+                    minimumSamples: 1, line: fault.location.line),
+                heading: fault.location,
+                references: [
+                    .init(target: .process, name: fault.value.target, location: fault.location)
+                ])
+        }
     }
 
     private static func relocation(_ reader: MappingReader) -> Scenario.Relocation? {
@@ -327,9 +390,9 @@ extension Reading where Value == ReadStep {
             case .canary(let agent):
                 let location = reader.location(of: "agent") ?? reader.heading
                 references.append(.init(target: .movable, name: agent, location: location))
-            case .rollout(let order):
+            case .rollout(let rollout):
                 let location = reader.location(of: "order") ?? reader.heading
-                references += order.map { .init(target: .movable, name: $0, location: location) }
+                references += rollout.order.map { .init(target: .movable, name: $0, location: location) }
             case .cutover:
                 references.append(
                     .init(target: .cutover, name: action.kind, location: reader.heading))
@@ -343,7 +406,7 @@ extension Reading where Value == ReadStep {
                 }
             default: break
             }
-            if action != .baseline, action != .rollback {
+            if action.needsServer {
                 references.append(
                     .init(target: .server, name: action.kind, location: reader.heading))
             }
@@ -426,5 +489,32 @@ extension Scenario {
         guard case .mapping(let entries) = node.content else { return false }
         let keys = Set(entries.map(\.key))
         return !keys.isDisjoint(with: ["steps", "topology", "expect"])
+    }
+}
+
+extension Scenario.Action {
+    /// Whether it makes no sense without NATS.
+    fileprivate var needsServer: Bool {
+        switch self {
+        case .baseline, .rollback, .load, .hold, .ask, .fault, .heal, .check: false
+        case .dual, .twin, .canary, .rollout, .cutover, .move: true
+        }
+    }
+}
+
+extension Reading where Value == LatencyRule {
+    /// `{ ratio: 2, confidence: 99%, minimum: 100 }`.
+    fileprivate static var latencyRule: Reading {
+        .mapping { reader in
+            let standard = LatencyRule()
+            let confidence = reader.optional(
+                "confidence", .percentage(in: 50...99.99), default: (1 - standard.alpha) * 100)
+            return LatencyRule(
+                ratioMax: reader.optional(
+                    "ratio", .number(in: 0.01...1_000), default: standard.ratioMax),
+                alpha: 1 - confidence / 100,
+                minimum: reader.optional(
+                    "minimum", .integer(in: 1...1_000_000_000), default: standard.minimum))
+        }
     }
 }

@@ -19,6 +19,8 @@ public struct Scenario: Sendable {
     public var memory: MemoryPromise?
     /// How agents are moved that can be moved while they go on.
     public var strategy: MoveReport.Strategy
+    /// What a moved agent's latency must be like beside its own before; nil where it is not judged.
+    public var judge: LatencyRule?
     /// What an inconclusive step does.
     public var inconclusive: InconclusivePolicy
     /// The longest that one step may wait for its load.
@@ -63,10 +65,20 @@ extension Scenario {
         case twin
         /// One agent, or all replicas of a group, moved to NATS.
         case canary(agent: String)
-        /// The rest, one agent at a time, each judged; empty means all that are not moved yet.
-        case rollout(order: [String])
-        /// All on NATS; the way back stays open until the step is judged.
-        case cutover
+        /// The rest, wave by wave, each judged.
+        case rollout(Rollout)
+        /// All on NATS; for so long the load goes on before it is final.
+        case cutover(fallback: Duration)
+        /// Nothing but the load.
+        case load
+        /// Time passes under the load.
+        case hold(Duration)
+        /// Somebody is asked whether to go on.
+        case ask(Question)
+        /// Something goes wrong, and stays so until it is healed.
+        case fault(ScheduledFault)
+        /// What went wrong by `fault` goes on.
+        case heal
         /// Every moved agent back, in reverse order.
         case rollback
         /// Some agents there, or there and back, under the step's whole load.
@@ -83,10 +95,42 @@ extension Scenario {
             case .rollout: "rollout"
             case .cutover: "cutover"
             case .rollback: "rollback"
+            case .load: "load"
+            case .hold: "hold"
+            case .ask: "pause_for_person"
+            case .fault: "fault"
+            case .heal: "heal"
             case .move: "move"
             case .check: "check"
             }
         }
+    }
+
+    /// Who is moved after whom.
+    public struct Rollout: Sendable, Equatable {
+        /// Agents or groups in this order; empty means all that are not moved yet.
+        public var order: [String]
+        /// How many are moved before the next are.
+        public var wave: Int
+        /// Whether those with the least traffic so far come first, instead of the order.
+        public var isByTraffic: Bool
+
+        /// Waves; without more words all that are not moved yet, one by one.
+        public init(order: [String] = [], wave: Int = 1, isByTraffic: Bool = false) {
+            self.order = order
+            self.wave = wave
+            self.isByTraffic = isByTraffic
+        }
+    }
+
+    /// What a person is asked.
+    public struct Question: Sendable, Equatable {
+        /// The words.
+        public var text: String
+        /// How long an answer is waited for.
+        public var timeout: Duration
+        /// Whether it goes on where nobody is there, or answers.
+        public var isContinuedUnattended: Bool
     }
 
     /// Which agents go where.

@@ -152,6 +152,7 @@ extension AgentKind {
             Setting("forget", .integer(1 ... .max)),
             Setting("lose_chunk", .integer(1 ... .max)),
             Setting("alter_chunk", .integer(1 ... .max)),
+            Setting("delay_us", .integer(1...10_000_000)),
             Setting("on", .choice(["zmq", "nats", "any"])),
             Setting("lane", .choice(["primary", "shadow"])),
         ]))

@@ -7,6 +7,7 @@ import Recording
 import Reporting
 import Scenarios
 import Supervision
+import Synchronization
 import Threads
 
 struct Run: AsyncParsableCommand {
@@ -92,7 +93,40 @@ struct RunArguments: ParsableArguments {
     var output = false
 
     var runOptions: RunOptions {
-        RunOptions(logs: logs, seed: seed, showsOutput: output) { printError($0) }
+        var options = RunOptions(logs: logs, seed: seed, showsOutput: output) { printError($0) }
+        if isatty(STDIN_FILENO) == 1 { options.ask = Person.ask }
+        return options
+    }
+}
+
+/// The person at the terminal.
+enum Person {
+    private static let look: Int32 = 200
+
+    /// Asks whether to go on.
+    ///
+    /// - Parameters:
+    ///   - question: The words.
+    ///   - timeout: How long an answer is waited for.
+    /// - Returns: Whether the answer begins with a y; nil where none came, or the run was interrupted.
+    @Sendable static func ask(_ question: String, _ timeout: Duration) async -> Bool? {
+        printError("\(question) [y/N]")
+        let isOver = Atomic<Bool>(false)
+        return await withTaskCancellationHandler {
+            try? await onDedicatedThread(named: "person") {
+                let end = ContinuousClock.now + timeout
+                while ContinuousClock.now < end, !isOver.load(ordering: .relaxed) {
+                    var input = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
+                    guard poll(&input, 1, look) > 0 else { continue }
+                    // An end of input is no answer.
+                    guard let line = readLine() else { return nil }
+                    return line.lowercased().hasPrefix("y")
+                }
+                return nil
+            }
+        } onCancel: {
+            isOver.store(true, ordering: .relaxed)
+        }
     }
 }
 

@@ -83,7 +83,9 @@ private struct Folder {
         #expect(
             scenario.steps.map(\.action) == [
                 .baseline, .dual, .twin, .canary(agent: "echo-1"),
-                .rollout(order: ["pinger", "echo"]), .cutover, .rollback,
+                .rollout(
+                    Scenario.Rollout(order: ["pinger", "echo"], wave: 1, isByTraffic: false)),
+                .cutover(fallback: .zero), .rollback,
             ])
         #expect(
             scenario.steps[0].load == [
