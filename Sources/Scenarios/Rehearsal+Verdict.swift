@@ -22,6 +22,7 @@ extension Rehearsal {
         }
         var doubts: [StepVerdict] = []
         if let mesh {
+            await noteForeignTopics(mesh)
             doubts = await end(mesh)
             notes += doubts.map { Finding(.warning, .evidence, reason: $0.reason) }
         }
@@ -61,6 +62,20 @@ extension Rehearsal {
         verdict.sortFindings()
         try write(verdict, scope: await scope())
         return verdict
+    }
+
+    /// What agents were sent on topics that no subscription of theirs means: they drop it, other programs
+    /// would not, and on NATS it does not come.
+    private func noteForeignTopics(_ mesh: Mesh) async {
+        for (name, status) in await mesh.agentStatuses().sorted(by: { $0.key < $1.key }) {
+            guard let count = status["filtered"]?.integer, count > 0 else { continue }
+            notes.append(
+                Finding(
+                    .warning, .evidence,
+                    reason: "\(name) was sent \(count) envelopes on topics that only begin like one of its "
+                        + "subscriptions: ZeroMQ compares bytes, NATS tokens; a program that does not "
+                        + "drop them would act on them on ZeroMQ alone."))
+        }
     }
 
     /// Stops a mesh and keeps what it leaves for the verdict.

@@ -28,6 +28,8 @@ public struct Agent: Sendable {
     /// Whether it acknowledges what it has recorded: built-in agents do, of a command its entry says
     /// so.
     public let acknowledges: Bool
+    /// Whether what it does can be done twice.
+    public let sideEffects: SideEffects
     /// What it is to answer to whom asks it: what a program of the user's did with what it was
     /// handed is judged by this alone.
     public let answers: [AnswerRule]
@@ -77,6 +79,14 @@ extension Agent {
             (self.settings[setting.name]?.array ?? []).compactMap(\.string)
         }
     }
+}
+
+/// Whether an agent does something that is not to be done twice, such as a paid call or an e-mail.
+public enum SideEffects: String, Sendable, CaseIterable {
+    /// Whatever it does, it may do again.
+    case none
+    /// It takes no part in runs that do everything twice.
+    case refuse
 }
 
 /// When what an agent publishes on NATS leaves its process.

@@ -98,6 +98,7 @@ struct Declarations {
         let batch: Located<BatchRule>?
         let delivery: Located<DeliveryClass>?
         let acknowledges: Located<Bool>?
+        let sideEffects: SideEffects
         let answers: [Keyed<Answer>]
         /// Where `answers` stands.
         let answersKey: Location?
@@ -316,6 +317,8 @@ extension Declarations {
                 delivery: agent.optional(
                     "delivery", .located(.enumeration("class", of: DeliveryClass.self))),
                 acknowledges: agent.optional("acknowledges", .located(.bool)),
+                sideEffects: agent.optional(
+                    "side_effects", .enumeration("choice", of: SideEffects.self), default: .none),
                 answers: agent.optional(
                     "answers", .dictionary(of: answer, count: few), default: []),
                 answersKey: agent.keyLocation(of: "answers"),

@@ -57,7 +57,7 @@ extension Resolver {
                 keepsHistory: kind != nil || agent.history?.value == .own,
                 batch: agent.batch?.value, delivery: agent.delivery?.value ?? .atMostOnce,
                 acknowledges: !isForeign && (kind != nil || agent.acknowledges?.value == true),
-                answers: answers, sending: agent.sending, settings: settings,
+                sideEffects: agent.sideEffects, answers: answers, sending: agent.sending, settings: settings,
                 dependencies: dependencies, restart: agent.restart,
                 upkeep: resolved(agent.upkeep),
                 location: entry.location, isBehindForeignProxy: isForeign,
