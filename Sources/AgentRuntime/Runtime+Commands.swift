@@ -24,6 +24,10 @@ extension Runtime {
     private func obey(_ command: Command) throws {
         switch command.name {
         case "load": startLoad(command)
+        case "enough":
+            for load in loads { report(load, "cut short") }
+            loads.removeAll()
+            answer(command, [:])
         case "status": answer(command, status)
         case "result": answer(command, agent.result())
         case "shadow": changeShadow(command)
@@ -39,7 +43,7 @@ extension Runtime {
         default:
             refuse(
                 command,
-                "unknown command '\(command.name)'; known are load, status, shadow, move, drain, "
+                "unknown command '\(command.name)'; known are load, enough, status, shadow, move, drain, "
                     + "pause, resume, stop and result")
         }
     }
@@ -81,7 +85,11 @@ extension Runtime {
             "messages": Value(load.schedule.done),
         ]
         result["failure"] = load.failure.map(Value.string)
-        if how != "finished" { result["unfinished"] = true }
+        switch how {
+        case "finished": break
+        case "cut short": result["cut"] = true
+        default: result["unfinished"] = true
+        }
         reply { () throws(ControlError) in
             try control.answer(load.command, result: .object(result))
         }

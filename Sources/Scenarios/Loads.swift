@@ -11,6 +11,8 @@ actor Loads {
     private let mesh: Mesh
     private let timeout: Duration
     private var next: [String: Int] = [:]
+    /// Whether what is left of the present loads is not to be sent any more.
+    private var isEnough = false
     /// What could not be sent, and why.
     private var failures: [String] = []
 
@@ -25,6 +27,7 @@ actor Loads {
     ///   - loads: what each agent sends
     ///   - thirds: how much of each count this is, as a range of its thirds
     func send(_ loads: [Scenario.Load], thirds: Range<Int> = 0..<3) async {
+        isEnough = false
         await withTaskGroup { group in
             for load in loads {
                 for agent in mesh.topology.agents(referredToAs: load.agent) {
@@ -34,6 +37,17 @@ actor Loads {
                         await self.send(load, by: agent.name, from: first, count: count)
                     }
                 }
+            }
+        }
+    }
+
+    /// Has the loads that run end where they are, and what is left of them not be sent.
+    func end() async {
+        isEnough = true
+        await withTaskGroup { group in
+            for agent in mesh.speaking {
+                // Who does not know the command sends its load to the end.
+                group.addTask { _ = try? await self.mesh.command("enough", to: agent.name) }
             }
         }
     }
@@ -54,6 +68,7 @@ actor Loads {
         let deadline = ContinuousClock.now + timeout
         let began = mesh.context.clock.now
         while position < end {
+            if isEnough { return }
             guard await waitUntilUp(agent, deadline: deadline) else {
                 failures.append("\(agent) was not up to send its load")
                 return
@@ -68,6 +83,7 @@ actor Loads {
                     failures.append(
                         "\(agent) could not send \(failed) envelopes of its load\(reason)")
                 }
+                if answer["cut"]?.bool == true { return }
                 // A drained agent says how far it came; its next incarnation goes on from there.
                 guard answer["unfinished"]?.bool == true || position >= end else {
                     failures.append("\(agent) ended its load at message \(position) of \(end)")

@@ -54,9 +54,11 @@ package actor Mesh {
 
     /// A mesh that is not started yet.
     ///
-    /// All agents are on `transport`, or where that is `nil`, each where its entry says.
+    /// All agents are on `transport`, or where that is `nil`, each where its entry says; those in `sides`
+    /// where that says.
     package init(
-        _ topology: Topology, at place: MeshPlace, transport: Transport? = nil, context: RunContext
+        _ topology: Topology, at place: MeshPlace, transport: Transport? = nil,
+        living sides: [String: Transport] = [:], context: RunContext
     ) throws {
         self.topology = topology
         self.place = place
@@ -67,7 +69,7 @@ package actor Mesh {
         control = try ControlServer(endpoint: "ipc://\(context.runtime)/\(name)")
         book.withLock { book in
             for agent in topology.agents {
-                let transport = transport ?? agent.transport
+                let transport = sides[agent.name] ?? transport ?? agent.transport
                 book.agents[agent.name] = MeshBook.AgentEntry(transport: transport)
                 if transport == .nats { book.everOnNATS.insert(agent.name) }
             }

@@ -164,6 +164,7 @@ extension Rehearsal {
             broken = failure.reason
         }
         let changed = context.clock.now
+        if case .move(let relocation) = step.action, relocation.endsLoad { await loads.end() }
         let rest = Task {
             await load.value
             await loads.send(step.load, thirds: early..<3)

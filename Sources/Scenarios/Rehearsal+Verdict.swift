@@ -21,6 +21,14 @@ extension Rehearsal {
                     reason: "What was done to \(target) was never healed by a step."))
         }
         var doubts: [StepVerdict] = []
+        if outcome == .aborted || outcome == .held, !moved.isEmpty {
+            notes.append(
+                Finding(
+                    .note, .evidence,
+                    reason: "At the end on NATS, where it did not begin: "
+                        + "\(moved.joined(separator: ", ")). 'synmesh run --rollback' begins there "
+                        + "and takes it back."))
+        }
         if let mesh {
             await noteForeignTopics(mesh)
             doubts = await end(mesh)

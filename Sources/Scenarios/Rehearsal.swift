@@ -17,6 +17,8 @@ public actor Rehearsal {
     /// Looks at what the mesh's processes take.
     var sampler: MemorySampler?
     var faults: Faults?
+    /// Where agents are when the run begins, as an interrupted run left them.
+    private let sides: [String: Transport]
     /// When the load ran that moved agents are judged beside.
     var baselineWindow: ClosedRange<UInt64>?
     /// What was judged about latencies.
@@ -54,12 +56,19 @@ public actor Rehearsal {
 
     /// Prepares a run: its directory, its sockets' folder, its supervisor.
     ///
+    /// With an interrupted run, the mesh begins as that left it, and all that was moved goes back.
+    ///
     /// - Throws: `EnvironmentError` when the machine lacks something.
     public init(
-        _ loaded: Scenario.Loaded, guardian: Guardian, options: RunOptions
+        _ loaded: Scenario.Loaded, guardian: Guardian, options: RunOptions,
+        resuming interrupted: InterruptedRun? = nil
     ) throws {
-        scenario = loaded.scenario
+        scenario = interrupted.map { loaded.scenario.rollback(of: $0) } ?? loaded.scenario
         topology = loaded.topology
+        sides = interrupted?.sides ?? [:]
+        moved = topology.agents.filter {
+            $0.transport == .zmq && interrupted?.sides[$0.name] == .nats
+        }.map(\.name)
         context = try RunContext(
             name: loaded.scenario.name, seed: options.seed ?? loaded.scenario.seed,
             guardian: guardian, options: options)
@@ -143,7 +152,8 @@ public actor Rehearsal {
     /// The mesh of the run, started when a step needs it.
     func runningMesh() async throws -> (mesh: Mesh, loads: Loads, faults: Faults) {
         if let mesh, let loads, let faults { return (mesh, loads, faults) }
-        let mesh = try Mesh(topology, at: MeshPlace(of: context), context: context)
+        let mesh = try Mesh(
+            topology, at: MeshPlace(of: context), living: sides, context: context)
         let loads = Loads(of: mesh, timeout: scenario.loadTimeout)
         sampler = sampler(of: mesh)
         let faults = Faults(in: mesh)

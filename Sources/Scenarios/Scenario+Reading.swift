@@ -78,6 +78,8 @@ extension Scenario {
             /// All agents are to be moved.
             case cutover
             case twin
+            /// Everything is done twice.
+            case doubled
             case process
             case server
         }
@@ -107,6 +109,14 @@ extension Scenario {
             checkMovable(
                 topology.agents.filter { $0.transport == .zmq }, in: topology,
                 at: reference.location, reportingTo: diagnostics)
+            return
+        case .doubled:
+            for agent in topology.agents where agent.sideEffects == .refuse {
+                diagnostics.error(
+                    "'\(agent.name)' has side effects, and a parallel run does everything twice",
+                    at: reference.location,
+                    help: "leave the step out, or put a double in its place: 'kind: double'")
+            }
             return
         case .twin:
             checkTwin(topology, at: reference.location, reportingTo: diagnostics)
@@ -330,6 +340,7 @@ extension Reading where Value == ReadStep {
         let target = reader.optional("to", .enumeration("transport", of: Transport.self))
         let roundTrips = reader.optional("round_trips", .integer(in: 0...100_000), default: 0)
         let isTogether = reader.optional("together", .bool, default: false)
+        let endsLoad = reader.optional("ends_load", .bool, default: false)
         if target == nil, roundTrips == 0 {
             reader.diagnostics.error(
                 "a move goes somewhere", at: reader.heading,
@@ -337,7 +348,8 @@ extension Reading where Value == ReadStep {
             return nil
         }
         return Scenario.Relocation(
-            agents: agents, target: target, roundTrips: roundTrips, isTogether: isTogether)
+            agents: agents, target: target, roundTrips: roundTrips, isTogether: isTogether,
+            endsLoad: endsLoad)
     }
 
     private static var check: Reading {
@@ -405,6 +417,10 @@ extension Reading where Value == ReadStep {
                     .init(target: .relocatable, name: $0, location: location)
                 }
             default: break
+            }
+            if action == .twin || action == .dual {
+                references.append(
+                    .init(target: .doubled, name: action.kind, location: reader.heading))
             }
             if action.needsServer {
                 references.append(

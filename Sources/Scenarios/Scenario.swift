@@ -143,6 +143,8 @@ extension Scenario {
         public var roundTrips: Int
         /// Whether all go at once, instead of one after the other.
         public var isTogether: Bool
+        /// Whether the load ends when all have moved, however much of it is left.
+        public var endsLoad: Bool
     }
 
     /// Which checkers look at what was recorded.

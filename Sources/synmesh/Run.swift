@@ -25,13 +25,23 @@ struct Run: AsyncParsableCommand {
     @Flag(help: "Print verdict.json alone to standard output.")
     var json = false
 
+    @Flag(
+        help: """
+            Say what was where when the scenario's last run was interrupted, start the mesh so, and \
+            bring every moved agent back.
+            """)
+    var rollback = false
+
     @OptionGroup var adjustments: AdjustmentArguments
 
     @OptionGroup var options: RunArguments
 
     func run() async throws {
         let loaded = try loadScenario(scenario, adjusting: adjustments.read())
-        let (verdict, _) = try await play(loaded, options: options.runOptions) {
+        let interrupted = rollback ? try interruptedRun(of: loaded) : nil
+        let (verdict, _) = try await play(
+            loaded, options: options.runOptions, resuming: interrupted
+        ) {
             verdict, directory in
             if json {
                 print(verdict.json.canonical)
@@ -42,6 +52,19 @@ struct Run: AsyncParsableCommand {
         }
         throw ExitCode(verdict.exitCode)
     }
+
+    /// The scenario's last run, which must have been interrupted.
+    private func interruptedRun(of loaded: Scenario.Loaded) throws -> InterruptedRun {
+        let path = "\(options.logs)/\(loaded.scenario.name)/latest"
+        do {
+            let run = try InterruptedRun(RunDirectory(path), of: loaded.topology)
+            for line in run.lines { printError(line) }
+            return run
+        } catch {
+            printError("synmesh: \(error)")
+            throw ExitStatus.badInput.code
+        }
+    }
 }
 
 /// Plays a scenario to its end; Ctrl-C ends it in order, and then this with exit code 130.
@@ -49,12 +72,13 @@ struct Run: AsyncParsableCommand {
 /// - Parameters:
 ///   - loaded: The scenario.
 ///   - options: Where logs go, and the like.
+///   - interrupted: The run that is to be taken back; nil plays the scenario.
 ///   - show: Gets the verdict and the run's directory, also of a run that was interrupted.
 /// - Returns: The verdict and the run's directory.
 /// - Throws: `ExitCode`, after the reason was printed.
 @discardableResult
 func play(
-    _ loaded: Scenario.Loaded, options: RunOptions,
+    _ loaded: Scenario.Loaded, options: RunOptions, resuming interrupted: InterruptedRun? = nil,
     showing show: (Verdict, String) -> Void = { _, _ in }
 ) async throws -> (verdict: Verdict, directory: String) {
     guard let guardian = Synmesh.guardian else { throw ExitStatus.defect.code }
@@ -64,7 +88,8 @@ func play(
     do {
         let watched = try Interruptions()
         interruptions = watched
-        rehearsal = try Rehearsal(loaded, guardian: guardian, options: options)
+        rehearsal = try Rehearsal(
+            loaded, guardian: guardian, options: options, resuming: interrupted)
         let play = Task { try await rehearsal.play() }
         await watched.watch {
             play.cancel()
