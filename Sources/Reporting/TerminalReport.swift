@@ -204,7 +204,9 @@ public struct TerminalReport: Sendable {
                 .init(judgement.name), .init(Numbers.grouped(judgement.count)),
                 .init(Numbers.grouped(judgement.referenceCount)),
                 .init(judgement.statistic.map { Numbers.fixed($0, 0) } ?? ""),
-                .init(judgement.probability.map { $0 < 0.0001 ? "< 0.0001" : Numbers.fixed($0, 4) } ?? ""),
+                .init(
+                    judgement.probability.map { $0 < 0.0001 ? "< 0.0001" : Numbers.fixed($0, 4) }
+                        ?? ""),
                 .init(text(judgement.p50)), .init(text(judgement.p99)),
                 .init(judgement.verdict.rawValue, Self.style(judgement.verdict)),
             ])

@@ -86,14 +86,17 @@ public enum Preflight {
                 return MigrationFinding(
                     severity: .error, kind: .noNATSSide, subject: agent.name,
                     text: "'\(agent.name)' has no NATS side: it cannot be started there",
-                    remedy: "say how: 'transports: { nats: { command: ... } }', which may be a sidecar",
+                    remedy:
+                        "say how: 'transports: { nats: { command: ... } }', which may be a sidecar",
                     location: agent.location)
             }
             guard !topology.canMoveLive(agent) else { return nil }
             return MigrationFinding(
                 severity: .note, kind: .restart, subject: agent.name,
-                text: "'\(agent.name)' does not move while it goes on: it is drained and started again",
-                remedy: "plan for the window, or keep the full contract on branches of synmesh's own",
+                text:
+                    "'\(agent.name)' does not move while it goes on: it is drained and started again",
+                remedy:
+                    "plan for the window, or keep the full contract on branches of synmesh's own",
                 location: agent.location)
         }
     }
@@ -117,7 +120,8 @@ public enum Preflight {
                                 + "'\(publisher.name)' publishes to '\(topic)': a plain ZeroMQ "
                                 + "subscription gets that too, one on NATS does not"
                                 + (isOwn ? " (this agent drops it on both)" : ""),
-                            remedy: "subscribe to '\(topic)' as well, or rename one so that no name "
+                            remedy:
+                                "subscribe to '\(topic)' as well, or rename one so that no name "
                                 + "begins with another",
                             location: subscriber.location))
                 }
@@ -162,7 +166,9 @@ public enum Preflight {
         let loads = (scenario?.steps ?? []).flatMap(\.load).filter { load in
             topology.agents(referredToAs: load.agent).contains { $0.name == agent.name }
         }
-        let sizes = loads.compactMap(\.size) + [agent.settings["size"]?.integer.map { Int($0) }].compactMap(\.self)
+        let sizes =
+            loads.compactMap(\.size)
+            + [agent.settings["size"]?.integer.map { Int($0) }].compactMap(\.self)
         // Three coordinates of four bytes are the least of a point.
         let points = agent.settings["scene"]?["points"]?.integer.map { Int($0) * 12 } ?? 0
         return max(sizes.max() ?? 0, points)
@@ -196,10 +202,12 @@ public enum Preflight {
                 findings.append(
                     MigrationFinding(
                         severity: .warning, kind: .slowConsumer, subject: agent.name,
-                        text: "'\(agent.name)' sends \(Int(rate)) a second of \(bytes) bytes: a receiver "
+                        text:
+                            "'\(agent.name)' sends \(Int(rate)) a second of \(bytes) bytes: a receiver "
                             + "that pauses for a second has more waiting than a server keeps "
                             + "(\(pendingMax) bytes), and is cut off",
-                        remedy: "lower the rate or the size, put large contents into shared memory, or "
+                        remedy:
+                            "lower the rate or the size, put large contents into shared memory, or "
                             + "raise the server's 'max_pending'",
                         location: agent.location))
             }
@@ -211,7 +219,8 @@ public enum Preflight {
         topology.agents.filter { $0.settings["pool"] != nil }.map { agent in
             MigrationFinding(
                 severity: .note, kind: .sharedMemory, subject: agent.name,
-                text: "'\(agent.name)' sends places in shared memory: on NATS, too, only receivers on the "
+                text:
+                    "'\(agent.name)' sends places in shared memory: on NATS, too, only receivers on the "
                     + "same host can read them",
                 remedy: "where receivers are to be on other hosts, send the contents themselves",
                 location: agent.location)
@@ -222,9 +231,11 @@ public enum Preflight {
         topology.agents.filter { !$0.speaks && !$0.answers.isEmpty }.map { agent in
             MigrationFinding(
                 severity: .note, kind: .replyPattern, subject: agent.name,
-                text: "'\(agent.name)' answers to 'agent.<who asked>.<type>', not to a reply subject: "
+                text:
+                    "'\(agent.name)' answers to 'agent.<who asked>.<type>', not to a reply subject: "
                     + "requests of the NATS client libraries wait for one",
-                remedy: "ask by publishing to 'agent.\(agent.name).<type>' and hear the answer on the "
+                remedy:
+                    "ask by publishing to 'agent.\(agent.name).<type>' and hear the answer on the "
                     + "asker's own subject",
                 location: agent.location)
         }

@@ -14,7 +14,9 @@ extension Rehearsal {
             let traffic = try await traffic()
             // In the topology's order where they are equal.
             agents = agents.enumerated().sorted { one, other in
-                let (left, right) = (traffic[one.element, default: 0], traffic[other.element, default: 0])
+                let (left, right) = (
+                    traffic[one.element, default: 0], traffic[other.element, default: 0]
+                )
                 return left != right ? left < right : one.offset < other.offset
             }.map(\.element)
             context.report("  by least traffic: \(agents.joined(separator: ", "))")
@@ -47,7 +49,8 @@ extension Rehearsal {
         case true?: verdict = StepVerdict(.pass, reason: "A person said to go on.")
         case false?: verdict = StepVerdict(.fail, reason: "A person said not to go on.")
         case nil where question.isContinuedUnattended:
-            verdict = StepVerdict(.pass, reason: "Nobody answered; the scenario says to go on then.")
+            verdict = StepVerdict(
+                .pass, reason: "Nobody answered; the scenario says to go on then.")
         case nil:
             verdict = StepVerdict(
                 .inconclusive, reason: "Nobody answered; the scenario does not go on then.")

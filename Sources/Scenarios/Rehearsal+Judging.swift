@@ -77,7 +77,8 @@ extension Rehearsal {
             notes.append(
                 Finding(
                     .warning, .evidence,
-                    reason: "The field is noisy: \(noise.reason) What is judged beside it has to be "
+                    reason:
+                        "The field is noisy: \(noise.reason) What is judged beside it has to be "
                         + "worse than that."))
         }
         // Noise is no fault of the mesh: it is named, and weighed where something is judged beside it.
@@ -100,7 +101,8 @@ extension LatencyJudgement {
             return
         }
         let isBeyond =
-            p50.low > rule.ratioMax * max(1, median.high) || p99.low > rule.ratioMax * max(1, tail.high)
+            p50.low > rule.ratioMax * max(1, median.high)
+            || p99.low > rule.ratioMax * max(1, tail.high)
         guard !isBeyond else { return }
         verdict = .inconclusive
         reason += " ZeroMQ beside itself differs as much."

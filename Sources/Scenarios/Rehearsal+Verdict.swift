@@ -80,7 +80,8 @@ extension Rehearsal {
             notes.append(
                 Finding(
                     .warning, .evidence,
-                    reason: "\(name) was sent \(count) envelopes on topics that only begin like one of its "
+                    reason:
+                        "\(name) was sent \(count) envelopes on topics that only begin like one of its "
                         + "subscriptions: ZeroMQ compares bytes, NATS tokens; a program that does not "
                         + "drop them would act on them on ZeroMQ alone."))
         }

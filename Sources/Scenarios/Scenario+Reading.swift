@@ -404,7 +404,9 @@ extension Reading where Value == ReadStep {
                 references.append(.init(target: .movable, name: agent, location: location))
             case .rollout(let rollout):
                 let location = reader.location(of: "order") ?? reader.heading
-                references += rollout.order.map { .init(target: .movable, name: $0, location: location) }
+                references += rollout.order.map {
+                    .init(target: .movable, name: $0, location: location)
+                }
             case .cutover:
                 references.append(
                     .init(target: .cutover, name: action.kind, location: reader.heading))

@@ -70,7 +70,9 @@ struct JudgingTests {
         LatencyJudgement("canary", candidate, beside: reference, by: rule, seed: 7)
     }
 
-    @Test("seven of ten a hundred times slower is no pass, though a test of the middle lets it be one")
+    @Test(
+        "seven of ten a hundred times slower is no pass, though a test of the middle lets it be one"
+    )
     func mostlySlow() {
         let judgement = Self.judge(
             Array(repeating: 100, count: 7) + Array(repeating: 1, count: 3),
@@ -127,7 +129,9 @@ struct JudgingTests {
         #expect(judgement.shift?.value == 0)
     }
 
-    @Test("three times as slow fails, a tenth slower passes, and what straddles the bound does neither")
+    @Test(
+        "three times as slow fails, a tenth slower passes, and what straddles the bound does neither"
+    )
     func ratios() {
         let some = (0..<2_000).map { Double($0 * 37 % 997 + 200) }
         #expect(Self.judge(some.map { $0 * 3 }, beside: some).verdict == .fail)
@@ -139,7 +143,9 @@ struct JudgingTests {
     @Test("one slow in fifty is seen at the 99th percentile, not in the middle")
     func tail() throws {
         let some = (0..<5_000).map { Double($0 * 37 % 997 + 200) }
-        let slow = some.enumerated().map { $0.offset.isMultiple(of: 50) ? $0.element * 50 : $0.element }
+        let slow = some.enumerated().map {
+            $0.offset.isMultiple(of: 50) ? $0.element * 50 : $0.element
+        }
         let judgement = Self.judge(slow, beside: some)
         #expect(try #require(judgement.p50).high < 1.1)
         #expect(try #require(judgement.p99).low > 2)
