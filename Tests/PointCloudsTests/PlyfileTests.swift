@@ -1,8 +1,8 @@
 import Foundation
 import JSON
 import PointClouds
-import TestSupport
 import Randomness
+import TestSupport
 import Testing
 
 private let folder = URL(filePath: #filePath).deletingLastPathComponent()

@@ -1,6 +1,6 @@
 import PointClouds
-import Reconstruction
 import Randomness
+import Reconstruction
 import Testing
 
 @Test("A voxel is one point: the mean of those in it, to a 65,536th of its edge")
