@@ -22,7 +22,7 @@ extension Runtime {
         guard target.transport == .zmq ? environment.branch != nil : environment.nats != nil else {
             return refuse(command, "the agent does not know where \(target.transport.rawValue) is")
         }
-        guard moveCommand == nil else { return refuse(command, "another move goes on") }
+        guard moveCommand == nil else { return answer(command, ["outcome": "busy"]) }
         if let name = command.arguments["halt_at"]?.string {
             guard let stage = MovingAgent.Stage(rawValue: name) else {
                 return refuse(command, "'\(name)' is no step of a move")

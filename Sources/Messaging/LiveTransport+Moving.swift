@@ -87,7 +87,7 @@ extension LiveTransport {
         guard zmq?.isHeld == true, let transport = zmq?.transport else { return }
         while let inbound = try transport.receive() {
             if zmq?.early.count ?? 0 < Self.keptMax {
-                zmq?.early.append(inbound)
+                zmq?.early.append(transport.credited(inbound))
             } else {
                 remarks.append(.malformed("more came than is kept during a move"))
             }

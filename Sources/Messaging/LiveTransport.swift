@@ -108,7 +108,8 @@ public final class LiveTransport: AgentTransport {
     func install(_ way: OpenedWay, isHeld: Bool) {
         switch way.kind {
         case .zmq(let transport):
-            zmq = OpenWay(transport: transport, early: Deque(way.early), isHeld: isHeld)
+            let early = way.early.map { transport.credited($0) }
+            zmq = OpenWay(transport: transport, early: Deque(early), isHeld: isHeld)
         case .nats(let transport):
             if let defects { transport.plant(defects.defects, lane: defects.lane) }
             nats = OpenWay(transport: transport, early: Deque(way.early), isHeld: isHeld)

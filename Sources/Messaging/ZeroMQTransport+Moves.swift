@@ -32,6 +32,23 @@ extension ZeroMQTransport {
         return try topics.isSettled(epoch)
     }
 
+    /// Gives credit for what is kept instead of handed out, since the branch's answer is behind it: it would
+    /// never come where more waits for the agent than the window is large.
+    ///
+    /// - Returns: The same, for which no credit is owed any more.
+    func credited(_ inbound: Inbound) -> Inbound {
+        switch inbound {
+        case .arrival(var arrival) where arrival.isCredited:
+            arrival.isCredited = false
+            consumed(1)
+            return .arrival(arrival)
+        case .batch(let items, let transport, isCredited: true):
+            consumed(items.count)
+            return .batch(items, transport: transport, isCredited: false)
+        default: return inbound
+        }
+    }
+
     func heed(move envelope: Envelope) {
         guard let route = (try? Value(parsing: envelope.content)).flatMap({ Route($0) }) else {
             return

@@ -9,6 +9,13 @@ struct AgentModel {
     struct Flow: Hashable {
         let source: Int
         let incarnation: Int
+        let destination: Int
+
+        init(_ parcel: Parcel) {
+            source = parcel.source
+            incarnation = parcel.incarnation
+            destination = parcel.destination
+        }
     }
 
     let index: Int
@@ -32,6 +39,15 @@ struct AgentModel {
     var ended: UInt64 = 0
     var delivered: [Parcel] = []
     var outcomes: [MovingAgent.Outcome] = []
+    /// The boards that it listens to.
+    var boards: [Int] = []
+    /// Boards that have not said yet what is waited for.
+    var awaited: Set<Int> = []
+    /// Boards at which what it published has not gone on.
+    var unsettled: Set<Int> = []
+    /// What its home said, while a board has not said where what it has ends.
+    var answer: Route?
+    var isConfirmed = false
     /// For the defect of going back alone: since when it waits for an answer.
     var waitsSince: UInt64?
 
@@ -45,7 +61,7 @@ struct AgentModel {
     ///
     /// - Returns: False where it overtook the one before it, and waits.
     mutating func deliver(_ parcel: Parcel) -> Bool {
-        let flow = Flow(source: parcel.source, incarnation: parcel.incarnation)
+        let flow = Flow(parcel)
         // A later life does not know what the former had: it begins with what it sees first.
         let due = expected[flow] ?? (incarnation == 1 ? 1 : parcel.sequence)
         if bases[flow] == nil { bases[flow] = due }
@@ -81,10 +97,18 @@ extension World {
 
     private mutating func transmit(_ parcel: Parcel, on transport: Transport) {
         switch transport {
+        case .zmq where parcel.destination < 0:
+            let board = -10 - parcel.destination
+            send(.parcel(parcel), on: .toBoard(agent: parcel.source, board: board))
         case .zmq: send(.parcel(parcel), on: .toProxy(agent: parcel.source))
         case .nats:
             send(.publish(parcel.destination, .parcel(parcel)), by: .agent(parcel.source))
         }
+    }
+
+    /// An agent publishes one more parcel at a board.
+    mutating func publish(from source: Int, at board: Int) {
+        emit(from: source, to: Self.topic(of: board))
     }
 
     /// An agent is told to go to the other transport.
@@ -105,15 +129,20 @@ extension World {
             agents[agent].began = now
             open(route, agent)
         case .close(let transport):
-            if transport == .nats, agents[agent].ways[.nats] != .closed {
-                send(.unsubscribe(agent), by: .agent(agent))
+            if transport == .nats, agents[agent].ways[.nats] != .closed { leaveNATS(agent) }
+            if transport == .zmq {
+                for board in agents[agent].boards {
+                    send(.deafen, on: .askBoard(agent: agent, board: board))
+                }
             }
             agents[agent].ways[transport] = .closed
             agents[agent].held[transport] = []
-        case .ask(let route): send(.ask(route), on: .toProxy(agent: agent))
+        case .ask(let route):
+            send(.ask(route), on: .toProxy(agent: agent))
+            askBoards(route.epoch, agent)
         case .drain(let epoch):
-            send(.unsubscribe(agent), by: .agent(agent))
-            send(.ping(epoch * 2 + 1), by: .agent(agent))
+            leaveNATS(agent)
+            send(.ping(epoch * 4 + 1), by: .agent(agent))
         case .hand(let transport):
             let held = agents[agent].held[transport] ?? []
             agents[agent].held[transport] = []
@@ -125,10 +154,9 @@ extension World {
             agents[agent].held[transport] = []
             for parcel in held { deliver(parcel, to: agent) }
         case .pause: agents[agent].isPaused = defect != .noPause
-        case .mark(.zmq, let epoch):
-            send(.mark(agent: agent, epoch: epoch), on: .toProxy(agent: agent))
-        case .mark(.nats, let epoch):
-            send(.publish(Self.markers, .mark(agent: agent, epoch: epoch)), by: .agent(agent))
+        case .mark(.zmq, let epoch): mark(epoch, agent)
+        // What was published is with the server before anybody is asked.
+        case .mark(.nats, let epoch): send(.ping(epoch * 4 + 2), by: .agent(agent))
         case .resume(let transport):
             agents[agent].isPaused = false
             let backlog = agents[agent].backlog
@@ -143,7 +171,7 @@ extension World {
     private mutating func deliver(_ parcel: Parcel, to agent: Int) {
         guard !agents[agent].deliver(parcel) else {
             // Before what a later life saw first: late, and given up with the life before.
-            let flow = AgentModel.Flow(source: parcel.source, incarnation: parcel.incarnation)
+            let flow = AgentModel.Flow(parcel)
             if parcel.sequence < agents[agent].bases[flow] ?? 0 { killed.insert(parcel) }
             return
         }
@@ -161,16 +189,27 @@ extension World {
         switch route.transport {
         case .nats:
             send(.subscribe(agent), by: .agent(agent))
-            send(.ping(route.epoch * 2), by: .agent(agent))
-        case .zmq: tell(agent, .opened(epoch: route.epoch))
+            for board in agents[agent].boards {
+                send(.subscribe(Self.topic(of: board)), by: .agent(agent))
+            }
+            send(.ping(route.epoch * 4), by: .agent(agent))
+        case .zmq where agents[agent].boards.isEmpty: tell(agent, .opened(epoch: route.epoch))
+        case .zmq:
+            agents[agent].awaited = Set(agents[agent].boards)
+            for board in agents[agent].boards {
+                send(.listen(epoch: route.epoch), on: .askBoard(agent: agent, board: board))
+            }
         }
     }
 
     mutating func toAgent(_ packet: Packet, _ agent: Int) {
         switch packet {
         case .parcel(let parcel): take(parcel, on: .zmq, agent)
-        case .answer(let route): tell(agent, .answered(route))
-        case .confirm(let epoch): tell(agent, .confirmed(epoch: epoch))
+        case .answer(let route): answered(route, agent)
+        case .confirm(let epoch):
+            guard agents[agent].machine.target?.epoch == epoch else { return }
+            agents[agent].isConfirmed = true
+            confirmIfSettled(epoch, agent)
         default: faults.append("an agent hears what is not for it")
         }
     }
@@ -178,14 +217,14 @@ extension World {
     mutating func hear(_ frame: Frame, agent: Int) {
         switch frame {
         case .message(_, .parcel(let parcel)): take(parcel, on: .nats, agent)
-        case .pong(let token) where token.isMultiple(of: 2):
-            tell(agent, .opened(epoch: token / 2))
-        case .pong(let token): tell(agent, .drained(epoch: token / 2))
+        case .pong(let token) where token % 4 == 0: tell(agent, .opened(epoch: token / 4))
+        case .pong(let token) where token % 4 == 1: tell(agent, .drained(epoch: token / 4))
+        case .pong(let token): mark(token / 4, agent)
         default: faults.append("an agent hears what is not for it")
         }
     }
 
-    private mutating func take(_ parcel: Parcel, on transport: Transport, _ agent: Int) {
+    mutating func take(_ parcel: Parcel, on transport: Transport, _ agent: Int) {
         switch agents[agent].ways[transport] ?? .closed {
         case .live: deliver(parcel, to: agent)
         case .held: agents[agent].held[transport, default: []].append(parcel)

@@ -66,7 +66,6 @@ extension World {
         // What is published before it listens again finds nobody here.
         deaf[.proxy(proxy), default: []].formUnion(subscriptions[.proxy(proxy)] ?? [])
         subscriptions[.proxy(proxy)] = []
-        send(.subscribe(Self.markers), by: .proxy(proxy))
         for agent in next.owners.keys.sorted() where next.owners[agent]?.route.transport == .zmq {
             send(.subscribe(agent), by: .proxy(proxy))
         }

@@ -25,7 +25,7 @@ import Wire
         "in ten thousand schedules nothing is lost, nor overtaken where one moves alone, and all moves end"
     )
     func schedules() async {
-        let tally = await Self.playAll(kills: false)
+        let tally = await Self.playAll(.agents)
         #expect(tally.failed.isEmpty, "\(tally.failed.count): \(tally.failed.prefix(5))")
         // A model in which nothing moves proves nothing.
         #expect(Self.own != nil || tally.moved > Int(Self.count) * 3, "\(tally.moved) moves")
@@ -35,17 +35,33 @@ import Wire
         "where agents and proxies are killed all agree in the end, and what is missing went with them"
     )
     func kills() async {
-        let tally = await Self.playAll(kills: true)
+        let tally = await Self.playAll(.kills)
         #expect(tally.failed.isEmpty, "\(tally.failed.count): \(tally.failed.prefix(5))")
         #expect(Self.own != nil || tally.lost > 0, "nothing was lost with anybody")
     }
 
+    @Test("so it is where they publish and listen to topics as well")
+    func topics() async {
+        let tally = await Self.playAll(.topics)
+        #expect(tally.failed.isEmpty, "\(tally.failed.count): \(tally.failed.prefix(5))")
+        #expect(Self.own != nil || tally.moved > Int(Self.count) * 3, "\(tally.moved) moves")
+    }
+
+    /// What there is beside agents that move.
+    enum Kind {
+        case agents
+        /// Agents and proxies are killed.
+        case kills
+        /// There are topics.
+        case topics
+    }
+
     /// All seeds, on all processors.
-    private static func playAll(kills: Bool) async -> Tally {
+    private static func playAll(_ kind: Kind) async -> Tally {
         let seeds = own.map { $0...$0 } ?? 1...count
         return await withTaskGroup(of: Tally.self) { group in
             for part in 0..<8 as Range<UInt64> {
-                group.addTask { play(seeds.filter { $0 % 8 == part }, kills: kills) }
+                group.addTask { play(seeds.filter { $0 % 8 == part }, kind) }
             }
             return await group.reduce(into: Tally()) { sum, part in
                 sum.failed += part.failed
@@ -55,17 +71,17 @@ import Wire
         }
     }
 
-    private static func play(_ seeds: [UInt64], kills: Bool) -> Tally {
+    private static func play(_ seeds: [UInt64], _ kind: Kind) -> Tally {
         var tally = Tally()
         for seed in seeds {
-            let world = play(seed, defect: nil, kills: kills)
+            let world = play(seed, defect: nil, kind)
             let faults = world.verdict()
             tally.moved += world.agents.flatMap(\.outcomes).count { $0 == .moved }
             tally.lost += world.sent.count - world.delivered.count
             guard let first = faults.first else { continue }
             tally.failed.append("SYNMESH_MOVE_SEED=\(seed): \(first) (\(faults.count) in all)")
             guard own != nil, let lost = world.missing.first else { continue }
-            let again = play(seed, defect: nil, kills: kills, watching: lost)
+            let again = play(seed, defect: nil, kind, watching: lost)
             print("the story of \(lost):", again.story.joined(separator: "\n"), separator: "\n")
         }
         return tally
@@ -75,19 +91,22 @@ import Wire
     func controls(_ defect: Defect) {
         let seeds = 1...min(Self.count, 1_000)
         let found = seeds.first { seed in
-            !Self.play(seed, defect: defect).verdict().isEmpty
+            !Self.play(seed, defect: defect, defect.isOfTopics ? .topics : .agents).verdict()
+                .isEmpty
         }
         #expect(found != nil, "\(defect.rawValue) went through \(seeds.count) schedules")
     }
 
     /// One schedule, from the first parcel until nothing is on its way any more.
     private static func play(
-        _ seed: UInt64, defect: Defect?, kills: Bool = false, watching: Parcel? = nil
+        _ seed: UInt64, defect: Defect?, _ kind: Kind, watching: Parcel? = nil
     ) -> World {
+        let kills = kind == .kills
         var random = SplitMix64(state: seed &* 0x2545_F491_4F6C_DD1D)
         var world = World(
             seed: seed, agents: Int.random(in: 2...5, using: &random),
-            proxies: Int.random(in: 1...3, using: &random), defect: defect)
+            proxies: Int.random(in: 1...3, using: &random),
+            boards: kind == .topics ? Int.random(in: 1...2, using: &random) : 0, defect: defect)
         world.watched = watching
         let agents = world.agents.indices
         let freezes = Int.random(in: 0...3, using: &random) == 0
@@ -97,6 +116,15 @@ import Wire
             switch Int.random(in: 0..<100, using: &random) {
             case 0..<25:
                 let from = agents.randomElement(using: &random) ?? 0
+                if let board = world.boards.indices.randomElement(using: &random),
+                    Bool.random(using: &random)
+                {
+                    // Nobody hears itself, whichever way it would come back.
+                    if !world.agents[from].boards.contains(board) {
+                        world.publish(from: from, at: board)
+                    }
+                    continue
+                }
                 let to = agents.randomElement(using: &random) ?? 0
                 if from != to { world.emit(from: from, to: to) }
             case 25..<30:
@@ -172,10 +200,26 @@ extension World {
 
     /// What was sent, not delivered, and went with nobody.
     fileprivate var missing: [Parcel] {
-        sent.subtracting(delivered).subtracting(agents.flatMap(\.ahead)).subtracting(killed)
+        sent.filter { $0.destination >= 0 }.subtracting(delivered).subtracting(
+            agents.flatMap(\.ahead)
+        ).subtracting(killed)
             .sorted {
                 ($0.source, $0.destination, $0.sequence) < ($1.source, $1.destination, $1.sequence)
             }
+    }
+
+    /// What listeners of a board were not delivered of what was published there.
+    private var missingTopics: [String] {
+        boards.flatMap { board in
+            let published = sent.filter { $0.destination == Self.topic(of: board.index) }
+            return agents.filter { $0.boards.contains(board.index) }.compactMap { agent in
+                let lost = published.filter { $0.source != agent.index }
+                    .subtracting(agent.delivered).subtracting(agent.ahead)
+                return lost.min { $0.sequence < $1.sequence }.map {
+                    "\(lost.count) lost for agent \(agent.index), as \($0)"
+                }
+            }
+        }
     }
 
     /// Everything that is wrong at the end.
@@ -197,9 +241,12 @@ extension World {
                 found.append("agent \(agent.index) sends on another way than it hears on")
             }
         }
+        found += missingTopics
         if let one = missing.first { found.append("\(missing.count) lost, as \(one)") }
-        for agent in agents where agent.delivered.contains(where: { $0.destination != agent.index })
-        {
+        for agent in agents
+        where agent.delivered.contains(where: {
+            $0.destination >= 0 && $0.destination != agent.index
+        }) {
             found.append("agent \(agent.index) was delivered what is not for it")
         }
         return found

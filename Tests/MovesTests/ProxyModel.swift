@@ -97,7 +97,6 @@ extension World {
     mutating func hear(_ frame: Frame, proxy: Int) {
         switch frame {
         case .message(_, .parcel(let parcel)): route(parcel, at: proxy, isFromNATS: true)
-        case .message(_, .mark(let agent, let epoch)): settled(agent, epoch, at: proxy)
         case .pong(let token):
             proxies[proxy].isBlocked = false
             if let (agent, own) = proxies[proxy].flushes.removeValue(forKey: token) {

@@ -22,6 +22,20 @@ enum Packet {
     case passed(agent: Int, epoch: UInt64)
     /// It has, and has gone on.
     case settled(agent: Int, epoch: UInt64, proxy: Int)
+    /// To a board: I listen, from now on.
+    case listen(epoch: UInt64)
+    /// I do not any more.
+    case deafen
+    /// From a board: you are heard by it.
+    case listening(epoch: UInt64)
+    /// To a board: where does what you have for me end?
+    case askLast(epoch: UInt64)
+    /// Here.
+    case last(epoch: UInt64)
+    /// To a board, behind what was published there: has it gone on?
+    case askSettled(epoch: UInt64)
+    /// It has.
+    case boardSettled(epoch: UInt64)
 }
 
 /// What a client and the server of NATS say to each other.
@@ -40,6 +54,13 @@ enum Line: Hashable {
     case toProxy(agent: Int)
     case toAgent(Int)
     case link(from: Int, to: Int)
+    /// What an agent publishes at a board.
+    case toBoard(agent: Int, board: Int)
+    /// What it asks there, on the connection on which it listens.
+    case askBoard(agent: Int, board: Int)
+    case fromBoard(board: Int, agent: Int)
+    /// What a board says to who publishes there.
+    case toPublisher(board: Int, agent: Int)
     case toServer(Client)
     case fromServer(Client)
 }
@@ -47,6 +68,7 @@ enum Line: Hashable {
 enum Client: Hashable {
     case agent(Int)
     case proxy(Int)
+    case board(Int)
 }
 
 enum Load {
@@ -88,6 +110,19 @@ enum Defect: String, CaseIterable {
     case noPeers
     /// The proxy does nothing else while it waits for NATS.
     case blocksOnFlush
+    /// A board says where what it has ends without asking NATS.
+    case noBoardFlush
+    /// The agent does not wait for the boards it listens to.
+    case noLastTopics
+    /// Boards are not asked whether what was published there has gone on.
+    case noBoardSettling
+
+    var isOfTopics: Bool {
+        switch self {
+        case .noBoardFlush, .noLastTopics, .noBoardSettling: true
+        default: false
+        }
+    }
 }
 
 /// Numbers from a seed (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
@@ -106,7 +141,9 @@ struct SplitMix64: RandomNumberGenerator {
 /// Agents, their home proxies and a NATS server, in one value: everything that happens is the delivery of
 /// one load of one line, in an order that a seed decides.
 struct World {
-    static let markers = -1
+    /// The topic of a board, as a destination and as a subject.
+    static func topic(of board: Int) -> Int { -10 - board }
+
     static let deadlines = MoveDeadlines(step: 600, again: 60)
 
     var random: SplitMix64
@@ -114,6 +151,7 @@ struct World {
     var now: UInt64 = 0
     var agents: [AgentModel] = []
     var proxies: [ProxyModel] = []
+    var boards: [BoardModel] = []
     var subscriptions: [Client: Set<Int>] = [:]
     /// All lines, in an order that does not depend on anything but the world's size.
     private let lines: [Line]
@@ -139,14 +177,29 @@ struct World {
     /// The last number of a move or a start.
     var lastEpoch: UInt64 = 0
 
-    init(seed: UInt64, agents count: Int, proxies proxyCount: Int, defect: Defect?) {
+    init(
+        seed: UInt64, agents count: Int, proxies proxyCount: Int, boards boardCount: Int = 0,
+        defect: Defect?
+    ) {
         random = SplitMix64(state: seed)
         self.defect = defect
         let agents = 0..<count
         let proxies = 0..<proxyCount
-        clients = agents.map(Client.agent) + proxies.map(Client.proxy)
+        let boards = 0..<boardCount
+        clients =
+            agents.map(Client.agent) + proxies.map(Client.proxy) + boards.map(Client.board)
         var lines = agents.flatMap { [Line.toProxy(agent: $0), .toAgent($0)] }
         lines += proxies.flatMap { from in proxies.map { Line.link(from: from, to: $0) } }
+        lines += agents.flatMap { agent in
+            boards.flatMap { board in
+                [
+                    Line.toBoard(agent: agent, board: board),
+                    .askBoard(agent: agent, board: board),
+                    .fromBoard(board: board, agent: agent),
+                    .toPublisher(board: board, agent: agent),
+                ]
+            }
+        }
         lines += clients.flatMap { [Line.toServer($0), .fromServer($0)] }
         self.lines = lines
         numbers = Dictionary(uniqueKeysWithValues: lines.enumerated().map { ($1, $0) })
@@ -159,10 +212,16 @@ struct World {
                 Route(.zmq, epoch: 0), deadlines: Self.deadlines)
         }
         for proxy in proxies {
-            subscriptions[.proxy(proxy)] = Set(self.proxies[proxy].owners.keys).union([Self.markers]
-            )
+            subscriptions[.proxy(proxy)] = Set(self.proxies[proxy].owners.keys)
         }
         for agent in agents { subscriptions[.agent(agent)] = [] }
+        for board in boards {
+            // Half of all listen, and all may publish.
+            let listeners = agents.filter { _ in Bool.random(using: &random) }
+            self.boards.append(BoardModel(index: board, listeners: Set(listeners)))
+            subscriptions[.board(board)] = [Self.topic(of: board)]
+            for agent in listeners { self.agents[agent].boards.append(board) }
+        }
     }
 
     mutating func put(_ load: Load, on line: Line) {
@@ -190,6 +249,7 @@ struct World {
         // What the server has said already comes, frozen or not.
         case .fromServer, .toAgent: true
         case .toProxy(let agent): !proxies[agents[agent].home].isBlocked
+        case .toBoard, .askBoard, .fromBoard, .toPublisher: true
         case .link(_, let to): !proxies[to].isBlocked
         }
     }
@@ -213,6 +273,13 @@ struct World {
         case (.toServer(let client), .frame(let frame)): serve(frame, to: client)
         case (.fromServer(.agent(let agent)), .frame(let frame)): hear(frame, agent: agent)
         case (.fromServer(.proxy(let proxy)), .frame(let frame)): hear(frame, proxy: proxy)
+        case (.fromServer(.board(let board)), .frame(let frame)): hear(frame, board: board)
+        case (.toBoard(let agent, let board), .packet(let packet)),
+            (.askBoard(let agent, let board), .packet(let packet)):
+            toBoard(packet, board, from: agent)
+        case (.fromBoard(let board, let agent), .packet(let packet)),
+            (.toPublisher(let board, let agent), .packet(let packet)):
+            fromBoard(packet, board, to: agent)
         default: faults.append("a load on the wrong line")
         }
         return true
@@ -225,7 +292,9 @@ struct World {
             deaf[client]?.remove(subject)
         case .unsubscribe(let subject): subscriptions[client, default: []].remove(subject)
         case .publish(let subject, let packet):
-            if case .parcel(let parcel) = packet, findsNobody(parcel, by: client) {
+            if case .parcel(let parcel) = packet, parcel.destination >= 0,
+                findsNobody(parcel, by: client)
+            {
                 killed.insert(parcel)
             }
             for listener in clients
