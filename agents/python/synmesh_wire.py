@@ -49,6 +49,7 @@ class Message:
     cause: tuple | None = None  # the identity of what this one answers
     hops: int = 0
     is_kept: bool = False  # of the class at_least_once: kept until it is acknowledged
+    came_on: str = ""  # the transport, of what was received
 
     @property
     def identity(self):
