@@ -14,7 +14,7 @@ from synmesh_pool import Pool
 from synmesh_transports import control_socket, read, within
 from synmesh_wire import ACKNOWLEDGEMENT, CONTENT, GAP, JSON, Message, Receiver, legal, token, under
 
-DRAIN_SECONDS = 3
+DRAIN_SECONDS, TURN_SECONDS = 3, 0.005
 
 
 class SettingsError(Exception):
@@ -94,9 +94,12 @@ class Runtime:
 
     async def work(self):
         """One message after the other, each once there is room for what it makes the agent send."""
-        is_stuck = False
+        is_stuck, turn_ends = False, 0
         while True:
             message, credit, reason = await self.inbox.get()
+            if time.monotonic() >= turn_ends:  # taking what is there does not yield to the others
+                await asyncio.sleep(0)
+                turn_ends = time.monotonic() + TURN_SECONDS
             # Not for ever: two agents may wait for each other.
             is_stuck = self.outbox.is_full and (is_stuck or not await within(10, self.outbox.room()))
             await self.take_turn(message, reason)
