@@ -8,8 +8,9 @@
     run(Echo)
 
 The parts: `synmesh_runtime` (control plane, loads, moves), `synmesh_wire` (messages, the receiver's
-rule), `synmesh_transports` (ZeroMQ, NATS), `synmesh_outbox` (what is sent until it is acknowledged),
-`synmesh_history` and `synmesh_pool`.
+rule), `synmesh_zeromq` and `synmesh_transports` (NATS), `synmesh_move` (from one to the other while the
+agent goes on), `synmesh_outbox` (what is sent until it is acknowledged), `synmesh_history` and
+`synmesh_pool`.
 """
 
 import asyncio
@@ -53,8 +54,9 @@ class Agent(Runtime):
         """Sends to an agent, or to a topic as `topic:NAME`; content is bytes, or a value for JSON."""
         if not isinstance(content, (bytes, bytearray, memoryview)):
             content = json.dumps(content, separators=(",", ":")).encode()
+        await self.transport.room()  # from here on nothing waits: it is sent where the history says
         try:
-            self.transport.check(destination, content)
+            self.transport.way.check(destination, content)
         except ValueError as problem:  # without an identity, nobody else would miss it
             self.note("refused", destination=destination, type=type, reason=str(problem), by=self.name)
             raise

@@ -8,12 +8,13 @@ import signal
 import time
 
 from synmesh_history import History
+from synmesh_move import STAGES, WAYS, Live
 from synmesh_outbox import Acknowledgements, Outbox, recall
 from synmesh_pool import Pool
-from synmesh_transports import NATS, ZeroMQ, control_socket, read, within
+from synmesh_transports import control_socket, read, within
 from synmesh_wire import ACKNOWLEDGEMENT, CONTENT, GAP, JSON, Message, Receiver, legal, token, under
 
-DRAIN_SECONDS = 3
+DRAIN_SECONDS, TURN_SECONDS = 3, 0.005
 
 
 class SettingsError(Exception):
@@ -30,9 +31,11 @@ class Environment:
         self.control = self.read("CONTROL")
         self.clock_offset = self.read("CLOCK_OFFSET", int)
         self.seed = self.read("SEED", int)
-        self.transport = self.read("TRANSPORT", {"zmq": ZeroMQ, "nats": NATS}.get)
-        self.branch = self.read("BRANCH_ENDPOINT", needed=self.transport is ZeroMQ)
-        self.nats = self.read("NATS_URL", needed=self.transport is NATS)
+        self.transport = self.read("TRANSPORT", {name: name for name in WAYS}.get)
+        self.route_epoch = self.read("ROUTE_EPOCH", int, needed=False)
+        self.branch = self.read(
+            "BRANCH_ENDPOINT", needed=self.transport == "zmq" or self.route_epoch is not None)
+        self.nats = self.read("NATS_URL", needed=self.transport == "nats")
         self.nats_chunking = self.read(
             "NATS_CHUNKING", {"true": "true", "false": "false"}.get, needed=False) != "false"
         self.seed_agents = self.read("SEED_AGENTS", json.loads, needed=False) or []
@@ -83,37 +86,43 @@ class Runtime:
         if message.kind == ACKNOWLEDGEMENT:
             await self.outbox.heed(message)
         else:
-            self.inbox.put_nowait((message, credit))
+            self.inbox.put_nowait((message, credit, None))
+
+    async def take_incomplete(self, message: Message, reason: str):
+        """Its content did not come whole."""
+        self.inbox.put_nowait((message, None, reason))
 
     async def work(self):
         """One message after the other, each once there is room for what it makes the agent send."""
-        is_stuck = False
+        is_stuck, turn_ends = False, 0
         while True:
-            message, credit = await self.inbox.get()
+            message, credit, reason = await self.inbox.get()
+            if time.monotonic() >= turn_ends:  # taking what is there does not yield to the others
+                await asyncio.sleep(0)
+                turn_ends = time.monotonic() + TURN_SECONDS
             # Not for ever: two agents may wait for each other.
             is_stuck = self.outbox.is_full and (is_stuck or not await within(10, self.outbox.room()))
-            await self.take_turn(message)
+            await self.take_turn(message, reason)
             if credit is not None:
-                await self.transport.consumed(credit)
+                way, hellos = credit
+                await way.consumed(hellos)
             self.inbox.task_done()
 
-    async def take_turn(self, message: Message):
+    async def take_turn(self, message: Message, reason):
         async with self.turn:
             if not self.is_drained:
+                if reason:
+                    message = self.incomplete(message, reason)
                 await self.apply(self.receiver.accept(message, time.monotonic()))
                 if message.is_kept and self.receiver.held.get(message.flow):
                     self.acknowledgements.owe(message.flow)
 
-    async def take_incomplete(self, message: Message, reason: str):
-        """Its content did not come whole: it is dropped by name."""
-        async with self.turn:
-            if self.is_drained:
-                return
-            self.note("dropped", envelope=token(message.identity), reason=reason, by=self.name)
-            notice = {"from": message.sequence, "through": message.sequence, "reason": reason}
-            gap = dataclasses.replace(
-                message, kind=GAP, type="gap", encoding=JSON, content=json.dumps(notice).encode())
-            await self.apply(self.receiver.accept(gap, time.monotonic()))
+    def incomplete(self, message: Message, reason):
+        """What did not come whole is dropped by name."""
+        self.note("dropped", envelope=token(message.identity), reason=reason, by=self.name)
+        notice = {"from": message.sequence, "through": message.sequence, "reason": reason}
+        return dataclasses.replace(
+            message, kind=GAP, type="gap", encoding=JSON, content=json.dumps(notice).encode())
 
     async def apply(self, outcomes):
         for outcome, message, members in outcomes:
@@ -121,7 +130,7 @@ class Runtime:
                 flow = f"{message.source} -> {message.destination}"
                 self.delivered[flow] = self.delivered.get(flow, 0) + 1
                 if self.history:
-                    self.history.record(message, "delivered", self.transport.name)
+                    self.history.record(message, "delivered", message.came_on or self.transport.name)
                 if message.is_kept and self.history:
                     await self.acknowledgements.note(message)
                 await self.handle(message)
@@ -131,7 +140,8 @@ class Runtime:
             else:
                 if message is not None and message.is_kept and message.kind == CONTENT:
                     self.acknowledgements.owe(message.flow)  # its sender does not know
-                members |= {"transport": self.transport.name} if outcome == "repeat_dropped" else {}
+                if outcome == "repeat_dropped":
+                    members |= {"transport": message.came_on or self.transport.name}
                 self.note(outcome, by=self.name, **members)
 
     def take_up(self, state, past):
@@ -158,6 +168,11 @@ class Runtime:
                 if not self.is_drained:
                     await self.apply(self.receiver.expire(time.monotonic()))
 
+    def watch(self, task):
+        """What fails beside the main loop ends the agent, too."""
+        if not task.cancelled() and task.exception() and not self.failure.done():
+            self.failure.set_exception(task.exception())
+
     # The control plane.
 
     async def obey(self, frames):
@@ -167,9 +182,11 @@ class Runtime:
         except (ValueError, TypeError, KeyError):
             return
         task = asyncio.create_task(self.answer(command.get("id"), name, arguments))
-        if name == "load":  # answered when it is over
+        if name == "load":
             self.loads.add(task)
             task.add_done_callback(self.loads.discard)
+        if name in ("load", "move"):  # answered when it is over
+            task.add_done_callback(self.watch)
         else:
             await task
 
@@ -191,7 +208,8 @@ class Runtime:
         return {
             "sent": self.sequences, "delivered": self.delivered, "held": self.receiver.held_count,
             "loading": bool(self.loads), "subscriptions": sorted(self.subscriptions),
-            "transport": self.transport.name, "drained": self.is_drained, "pools": sorted(self.pools),
+            "transport": self.transport.home, "moving": self.transport.is_moving,
+            "drained": self.is_drained, "pools": sorted(self.pools),
             "acknowledges": self.history is not None, "unacknowledged": self.outbox.count,
             "acknowledged": self.outbox.acknowledged, "resent": self.outbox.resent,
             "deferred": self.receiver.deferred}
@@ -227,18 +245,30 @@ class Runtime:
         sent = {"sent": done * len(self.destinations), "failed": 0, "messages": done}
         return sent | ({"unfinished": True} if rest else {})
 
+    async def on_move(self, arguments):
+        name, epoch, halt_at = (arguments.get(key) for key in ("transport", "epoch", "halt_at"))
+        if self.is_drained or name not in WAYS or not isinstance(epoch, int):
+            raise ValueError("the agent is drained" if self.is_drained else
+                             "'transport' (zmq or nats) and 'epoch' are needed")
+        if halt_at not in (None, *STAGES):
+            raise ValueError(f"'{halt_at}' is no step of a move")
+        if not self.environment.branch or not self.environment.nats:
+            raise ValueError("the agent does not know where both transports are")
+        return await self.transport.move(name, epoch, halt_at)
+
     async def on_drain(self, arguments):
         if self.is_drained:
             raise ValueError("the agent is drained already")
+        await self.transport.rest(DRAIN_SECONDS)
         self.ending.set()
         await asyncio.gather(*self.loads)
         before = sum(self.delivered.values())
-        inbound = await self.transport.drain_inbound(DRAIN_SECONDS, arguments.get("epoch"))
+        inbound = await self.transport.way.drain_inbound(DRAIN_SECONDS, arguments.get("epoch"))
         inbound &= await within(DRAIN_SECONDS, self.inbox.join())
         async with self.turn:
             self.is_drained = True  # what comes now is for the next incarnation
         await self.acknowledgements.say()
-        outbound = await self.transport.drain_outbound(DRAIN_SECONDS)
+        outbound = await self.transport.way.drain_outbound(DRAIN_SECONDS)
         state = {"subscriptions": sorted(self.subscriptions), "agent": self.state()}
         return {
             "state": state | self.receiver.state() | self.outbox.state(), "unfinished_loads": self.unfinished,
@@ -251,6 +281,7 @@ class Runtime:
 
     async def close(self):
         self.ending.set()
+        await self.transport.rest(0)
         await asyncio.gather(*self.loads)
         await self.acknowledgements.say()
         await self.transport.close()
@@ -261,6 +292,7 @@ class Runtime:
     async def main(self):
         environment, state = self.environment, None
         self.ending, self.stopped, self.turn = asyncio.Event(), asyncio.Event(), asyncio.Lock()
+        self.failure = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.stopped.set)
         if environment.state and os.path.exists(environment.state):
             with open(environment.state, encoding="utf-8") as file:
@@ -274,7 +306,7 @@ class Runtime:
         self.inbox = asyncio.Queue()
         self.pools = {about["name"]: Pool(about) for about in environment.pools}
         self.control = control_socket(environment)
-        self.transport = environment.transport(self, environment)
+        self.transport = Live(self, environment)
         self.history = environment.history and History(
             environment.history, self.name, environment.clock_offset)
         for message in self.receiver.restored:
@@ -286,11 +318,10 @@ class Runtime:
             self.note("subscribed", agent=self.name, topic=topic)
         tasks = [asyncio.create_task(work) for work in (
             self.work(), read(self.control, self.obey), self.expire(), self.outbox.tend(),
-            self.stopped.wait())]
+            self.stopped.wait())] + [self.failure]
         await self.say(
             kind="ready", role="agent", name=self.name, incarnation=environment.incarnation,
             pid=os.getpid(), endpoints={})
-        tasks += self.transport.tasks
         while not self.stopped.is_set():
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

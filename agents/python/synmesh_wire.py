@@ -49,6 +49,7 @@ class Message:
     cause: tuple | None = None  # the identity of what this one answers
     hops: int = 0
     is_kept: bool = False  # of the class at_least_once: kept until it is acknowledged
+    came_on: str = ""  # the transport, of what was received
 
     @property
     def identity(self):
@@ -182,7 +183,7 @@ class Receiver:
     def __init__(self, knows_all: bool, state, now: float, past=None):
         self.knows_all = knows_all  # nothing of an agent's flow was missed before
         self.next, self.unsure, self.since = {}, set(), {}
-        self.held = defaultdict(dict)  # by flow and sequence: (through, message), or no message
+        self.held = defaultdict(dict)  # by flow and sequence: (through, message or none, since when)
         self.given_up = defaultdict(list)
         self.kept, self.deferred = set(), 0  # flows of the class at_least_once
         self.settling_until = now + self.SETTLING if state else 0
@@ -210,7 +211,7 @@ class Receiver:
         held = [
             {"header": base64.b64encode(message.header()).decode(),
              "content": base64.b64encode(message.content).decode()}
-            for flow in self.held.values() for _, message in flow.values() if message]
+            for flow in self.held.values() for _, message, _ in flow.values() if message]
         return {"marks": marks, "held": held}
 
     @property
@@ -236,7 +237,7 @@ class Receiver:
                 self.unsure.add(flow)  # earlier ones may be on their way, or there are none
         held, next = self.held[flow], self.next[flow]
         if message.kind == GAP:
-            self.note_gap(held, next, message)
+            self.note_gap(held, next, message, now)
         elif sequence < next:
             is_late = any(low <= sequence <= high for low, high in self.given_up[flow])
             return [("late" if is_late else "repeat_dropped", message, {"envelope": token(message.identity)})]
@@ -246,7 +247,7 @@ class Receiver:
             self.deferred += 1  # its sender has it yet
             return []
         else:
-            held[sequence] = (sequence, message)
+            held[sequence] = (sequence, message, now)
         self.since.setdefault(flow, now)
         outcomes = self.advance(flow)
         while self.held_count > self.HELD_MAX and not is_kept:
@@ -254,7 +255,7 @@ class Receiver:
         return outcomes
 
     @staticmethod
-    def note_gap(held, next, notice: Message):
+    def note_gap(held, next, notice: Message, now):
         """Only what is neither delivered nor held is missing."""
         try:
             start, through = max(notice.json["from"], next), notice.json["through"]
@@ -262,10 +263,10 @@ class Receiver:
             return
         for sequence in sorted(sequence for sequence in held if start <= sequence <= through):
             if sequence > start:
-                held[start] = (sequence - 1, None)
+                held[start] = (sequence - 1, None, now)
             start = held[sequence][0] + 1
         if start <= through:
-            held[start] = (through, None)
+            held[start] = (through, None, now)
 
     @staticmethod
     def missed(notice: Message) -> list:
@@ -291,7 +292,7 @@ class Receiver:
         """Hands out what is held as far as it is whole."""
         held, outcomes = self.held[flow], []
         while self.next[flow] in held:
-            through, message = held.pop(self.next[flow])
+            through, message, _ = held.pop(self.next[flow])
             outcomes += [("deliver", message, {})] if message else self.gap(
                 flow, through, "announced as missing")
             self.next[flow] = through + 1
@@ -310,11 +311,17 @@ class Receiver:
     def give_up(self, flow, reason) -> list:
         first = min(self.held[flow])
         outcomes = [] if flow in self.unsure else self.gap(flow, first - 1, reason)
-        self.next[flow], self.since[flow] = first, self.since[flow] + self.patience(flow)
+        self.next[flow] = first
         return outcomes + self.advance(flow)
 
     def expire(self, now: float) -> list:
         """What is ahead of a gap is not held for ever."""
-        due = [flow for flow, since in self.since.items() if since + self.patience(flow) <= now]
-        return [outcome for flow in due for outcome in self.give_up(
-            flow, f"not there after {self.patience(flow)} s")]
+        outcomes = []
+        for flow in list(self.since):
+            patience = self.patience(flow)
+            while flow in self.since and self.since[flow] + patience <= now:
+                # What came first may have been handed out meanwhile.
+                self.since[flow] = min(since for _, _, since in self.held[flow].values())
+                if self.since[flow] + patience <= now:
+                    outcomes += self.give_up(flow, f"not there after {patience} s")
+        return outcomes
