@@ -1,5 +1,6 @@
 import Foundation
 import JSON
+import TestSupport
 import Testing
 
 /// Agents that change their transport while they go on, through the built program.
@@ -20,10 +21,79 @@ import Testing
             #expect(move["outcome"] == "moved")
             #expect(move["window_ms"] == 0)
         }
+        try Self.expectRepeatIsFound(in: folder.latest("moves-under-load"), folder)
         // None of them was started again.
         let histories = try FileManager.default.contentsOfDirectory(
             atPath: folder.latest("moves-under-load") + "/histories")
         #expect(histories.filter { $0.hasPrefix("north-1.") }.count == 1, "\(histories)")
+    }
+
+    /// The control: the same histories, one delivery of which stands there twice.
+    private static func expectRepeatIsFound(in run: String, _ folder: TemporaryFolder) throws {
+        let before = try Program.run("judge", run, "--check", "delivery", "--json", in: folder)
+        #expect(before.exitCode == 0, "\(before.output)")
+        let name = try #require(
+            FileManager.default.contentsOfDirectory(atPath: run + "/histories")
+                .first { $0.hasPrefix("south-2.") && $0.hasSuffix(".mcap") })
+        let (path, copy) = (run + "/histories/" + name, folder.path + "/copy.mcap")
+        let process = Process()
+        process.executableURL = URL(filePath: "/usr/bin/env")
+        process.currentDirectoryURL = URL(filePath: Program.repository)
+        process.arguments = [
+            "python3", "Tests/EndToEndTests/alter_history.py", path, copy, "--repeat",
+        ]
+        try process.run()
+        process.waitUntilExit()
+        try #require(process.terminationStatus == 0)
+        try FileManager.default.removeItem(atPath: path)
+        try FileManager.default.moveItem(atPath: copy, toPath: path)
+        let after = try Program.run("judge", run, "--check", "delivery", "--json", in: folder)
+        #expect(after.exitCode == 1)
+        #expect(after.output.contains("duplicated"), "\(after.output)")
+    }
+
+    @Test("agents in Python move live as well", .timeLimit(.minutes(5)))
+    func python() throws {
+        let folder = try TemporaryFolder()
+        let (ending, verdict) = try Program.play("scenarios/python-moves.yaml", in: folder)
+        #expect(ending.exitCode == 0, "\(ending.errors)")
+        ScenarioRuns.expectClean(verdict)
+        let moves = verdict["moves"]?.array ?? []
+        #expect(moves.contains { $0["agent"] == "echo" })
+        #expect(moves.allSatisfy { $0["strategy"] == "live" && $0["outcome"] == "moved" })
+    }
+
+    @Test("more may wait for a mover than its window is large", .timeLimit(.minutes(3)))
+    func window() throws {
+        let folder = try TemporaryFolder()
+        _ = try folder.write(
+            """
+            synmesh: 1
+            nats: { main: {} }
+            branches: { core: {} }
+            agents:
+              pinger: { kind: probe, settings: { to: [mover] } }
+              mover: { kind: probe }
+            """, to: "mesh.yaml")
+        let scenario = try folder.write(
+            """
+            synmesh: 1
+            topology: mesh.yaml
+            steps:
+              - move: { agents: mover, to: nats, load: { pinger: { count: 10 } } }
+              # The answer of the home waits for the server, and behind all that comes meanwhile.
+              - move:
+                  agents: mover
+                  to: zmq
+                  load: { pinger: { count: 6000, rate: 3000, size: 64 } }
+                  faults: [{ stop: main, at: registered, for: 900ms }]
+
+            """, to: "window.yaml")
+        let (ending, verdict) = try Program.play(scenario, in: folder)
+        #expect(ending.exitCode == 0, "\(ending.errors)")
+        ScenarioRuns.expectClean(verdict)
+        let held = verdict["moves"]?.array?.last?["in_flight"]?.integer
+        #expect(try #require(held) > 1_000)
     }
 
     @Test(
@@ -70,7 +140,41 @@ import Testing
         ScenarioRuns.expectNoLeaks(verdict)
     }
 
-    @Test("the same has its controls", .timeLimit(.minutes(10)), arguments: ["forget", "swallow"])
+    /// Leaves a scenario the faults on one part.
+    private static func keep(faultsOn part: String, in scenario: String) throws {
+        let text = try String(contentsOfFile: scenario, encoding: .utf8)
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).filter { line in
+            !line.contains(", at: ") || line.contains(": \(part),")
+        }
+        try lines.joined(separator: "\n").write(
+            toFile: scenario, atomically: true, encoding: .utf8)
+    }
+
+    @Test(
+        "so they do about an agent in Python", .timeLimit(.minutes(10)),
+        arguments: ["faults-in-python-moves", "faults-in-kept-python-moves"])
+    func pythonFaults(name: String) throws {
+        let folder = try TemporaryFolder()
+        // The whole of it is played by who has more time; the agent's own steps are what is its own.
+        let isWhole = thoroughness("SYNMESH_MOVE_FAULTS", usually: 0) > 0
+        let scenario =
+            isWhole
+            ? "scenarios/\(name).yaml"
+            : try folder.scenario(
+                name,
+                replacing: [("round_trips: 60", "round_trips: 8"), ("count: 3000", "count: 900")])
+        if !isWhole { try Self.keep(faultsOn: "mover", in: scenario) }
+        let (ending, verdict) = try Program.play(scenario, in: folder)
+        #expect(ending.exitCode == 0, "\(ending.errors)")
+        #expect(verdict.count("delivery", "unexplained", "lost") == 0)
+        for name in ["duplicated", "reordered", "corrupted", "unexpected"] {
+            #expect(verdict.count("delivery", name) == 0, "\(name)")
+        }
+    }
+
+    @Test(
+        "the same has its controls", .timeLimit(.minutes(10)),
+        arguments: ["lose_copies", "swallow"])
     func keptControls(defect: String) throws {
         let folder = try TemporaryFolder()
         let agent = "settings: { to: [north-2, south-1], topics: [news.north] }"
@@ -79,13 +183,7 @@ import Testing
             inTopology: [
                 (agent, agent.replacing("{ to", with: "{ defects: { \(defect): 20 }, to"))
             ])
-        // Those of the agent itself are enough.
-        let text = try String(contentsOfFile: scenario, encoding: .utf8)
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).filter { line in
-            !line.contains(", at: ") || line.contains(": north-1,")
-        }
-        try lines.joined(separator: "\n").write(
-            toFile: scenario, atomically: true, encoding: .utf8)
+        try Self.keep(faultsOn: "north-1", in: scenario)
         let (ending, verdict) = try Program.play(scenario, in: folder)
         #expect(ending.exitCode == 1, "\(ending.errors)")
         #expect(verdict["verdict"] == "fail", "\(verdict["reason"]?.string ?? "")")
