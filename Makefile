@@ -1,7 +1,7 @@
 # Everything a newcomer needs; `make help` lists it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build test check fuzz soak bench-supervision demo format install clean
+.PHONY: help deps build test check fuzz soak moves bench-supervision demo format install clean
 
 PREFIX ?= /usr/local
 BIN := .build/release
@@ -26,10 +26,12 @@ check: deps ## What must hold before a commit: format, build without warnings, t
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests agents
 	$(MAKE) test
 
-fuzz: deps ## Try 100,000 bad inputs on every socket, header and history (SYNMESH_BAD_INPUTS, ..._SEED)
+fuzz: deps ## 100,000 bad inputs on every socket, header and history, and schedules of moves (SYNMESH_BAD_INPUTS, ..._SEED)
 	swift build --build-tests
 	SYNMESH_BAD_INPUTS=$${SYNMESH_BAD_INPUTS:-100000} \
 		swift test --skip-build --no-parallel --filter BadInputTests
+	SYNMESH_MOVE_FAULTS=1 SYNMESH_MOVE_SEEDS=100000 \
+		swift test --skip-build --no-parallel --filter 'MoveRuns|MoveModelTests'
 	SYNMESH_MUTATIONS=100000 SYNMESH_KILLS=1000 SYNMESH_DOCUMENTS=100000 \
 		swift test --skip-build --no-parallel --filter 'DamageTests|MutationTests|CrashTests|CanonicalTests'
 
@@ -37,6 +39,9 @@ fuzz: deps ## Try 100,000 bad inputs on every socket, header and history (SYNMES
 soak: build ## Ten million envelopes over each transport, and the control that must fail
 	set -e; for play in soak-loss soak-zeromq soak-nats; do \
 		$(BIN)/synmesh run scenarios/$$play.yaml; rm -rf logs/$$play; done
+
+moves: build ## Each of eight agents a hundred times to NATS and back, at 20,000 envelopes a second
+	$(BIN)/synmesh run scenarios/hundred-round-trips.yaml
 
 # Beside honcho, supervisord and circus, where those are installed (pip install honcho supervisor circus).
 bench-supervision: build ## Measure what supervision promises: survivors, restarts, order, output, 500 agents

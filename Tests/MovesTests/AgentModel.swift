@@ -11,9 +11,9 @@ struct AgentModel {
         let incarnation: Int
         let destination: Int
 
-        init(_ parcel: Parcel) {
+        init(_ parcel: Parcel, spansLives: Bool = false) {
             source = parcel.source
-            incarnation = parcel.incarnation
+            incarnation = spansLives ? 1 : parcel.incarnation
             destination = parcel.destination
         }
     }
@@ -51,9 +51,13 @@ struct AgentModel {
     /// For the defect of going back alone: since when it waits for an answer.
     var waitsSince: UInt64?
 
-    init(index: Int, home: Int) {
+    /// Of a defect: whether marks go on from one life of a sender to the next.
+    let spansLives: Bool
+
+    init(index: Int, home: Int, spansLives: Bool = false) {
         self.index = index
         self.home = home
+        self.spansLives = spansLives
         machine = MovingAgent(at: Route(.zmq, epoch: 0), deadlines: World.deadlines)
     }
 
@@ -61,7 +65,7 @@ struct AgentModel {
     ///
     /// - Returns: False where it overtook the one before it, and waits.
     mutating func deliver(_ parcel: Parcel) -> Bool {
-        let flow = Flow(parcel)
+        let flow = Flow(parcel, spansLives: spansLives)
         // A later life does not know what the former had: it begins with what it sees first.
         let due = expected[flow] ?? (incarnation == 1 ? 1 : parcel.sequence)
         if bases[flow] == nil { bases[flow] = due }

@@ -25,7 +25,8 @@ extension World {
 
         lastEpoch += 1
         let home = proxies[dead.home].owners[agent]?.route.transport ?? .zmq
-        agents[agent] = AgentModel(index: agent, home: dead.home)
+        agents[agent] = AgentModel(
+            index: agent, home: dead.home, spansLives: dead.spansLives)
         agents[agent].incarnation = dead.incarnation + 1
         agents[agent].ways = [.zmq: .held]
         agents[agent].outcomes = dead.outcomes

@@ -91,10 +91,14 @@ import Wire
     func controls(_ defect: Defect) {
         let seeds = 1...min(Self.count, 1_000)
         let found = seeds.first { seed in
-            !Self.play(seed, defect: defect, defect.isOfTopics ? .topics : .agents).verdict()
-                .isEmpty
+            !Self.play(seed, defect: defect, Self.kind(of: defect)).verdict().isEmpty
         }
         #expect(found != nil, "\(defect.rawValue) went through \(seeds.count) schedules")
+    }
+
+    private static func kind(of defect: Defect) -> Kind {
+        if defect == .marksSpanIncarnations { return .kills }
+        return defect.isOfTopics ? .topics : .agents
     }
 
     /// One schedule, from the first parcel until nothing is on its way any more.

@@ -116,6 +116,8 @@ enum Defect: String, CaseIterable {
     case noLastTopics
     /// Boards are not asked whether what was published there has gone on.
     case noBoardSettling
+    /// Receivers go on counting where a sender's former life had come to.
+    case marksSpanIncarnations
 
     var isOfTopics: Bool {
         switch self {
@@ -207,7 +209,9 @@ struct World {
         self.proxies = proxies.map(ProxyModel.init(index:))
         for index in agents {
             let home = index % proxyCount
-            self.agents.append(AgentModel(index: index, home: home))
+            self.agents.append(
+                AgentModel(
+                    index: index, home: home, spansLives: defect == .marksSpanIncarnations))
             self.proxies[home].owners[index] = RouteOwner(
                 Route(.zmq, epoch: 0), deadlines: Self.deadlines)
         }
