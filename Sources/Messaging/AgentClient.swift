@@ -191,13 +191,6 @@ public final class AgentClient {
         return .object(members)
     }
 
-    /// What is recorded names the transport.
-    func noteSwitch() {
-        knownSwitches = transport.switches
-        primaryDefects.transport = transport.name
-        for outflow in outflows.values { outflow.strand = nil }
-    }
-
     /// Whether the transport that is acted on has a connection, where it can tell.
     public var isConnected: Bool { transport.isConnected }
 

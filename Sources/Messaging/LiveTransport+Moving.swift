@@ -199,3 +199,12 @@ extension LiveTransport {
         WayClosing.close(way)
     }
 }
+
+extension AgentClient {
+    /// What is recorded names the transport.
+    func noteSwitch() {
+        knownSwitches = transport.switches
+        primaryDefects.transport = transport.name
+        for outflow in outflows.values { outflow.strand = nil }
+    }
+}

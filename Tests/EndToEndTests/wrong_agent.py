@@ -14,14 +14,14 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../agents/python"))
 
 import synmesh  # noqa: E402
-import synmesh_transports  # noqa: E402
 import synmesh_wire  # noqa: E402
+import synmesh_zeromq  # noqa: E402
 from echo import Echo  # noqa: E402
 from synmesh_history import History  # noqa: E402
 from synmesh_outbox import Acknowledgements, Outbox  # noqa: E402
 from synmesh_pool import Pool  # noqa: E402
-from synmesh_transports import ZeroMQ  # noqa: E402
 from synmesh_wire import BATCH, CREDIT, MARKER, Message, Receiver  # noqa: E402
+from synmesh_zeromq import ZeroMQ  # noqa: E402
 
 VARIANTS = {}
 
@@ -223,7 +223,7 @@ def hears_by_bytes():
 @variant
 def publishes_at_once():
     async def publisher(self, endpoint):
-        return self.socket(synmesh_transports.zmq.XPUB, endpoint)
+        return self.socket(synmesh_zeromq.zmq.XPUB, endpoint)
     ZeroMQ.publisher = publisher
 
 
