@@ -23,6 +23,7 @@ extension Runtime {
             return refuse(command, "the agent does not know where \(target.transport.rawValue) is")
         }
         guard moveCommand == nil else { return answer(command, ["outcome": "busy"]) }
+        live.halt(at: nil)
         if let name = command.arguments["halt_at"]?.string {
             guard let stage = MovingAgent.Stage(rawValue: name) else {
                 return refuse(command, "'\(name)' is no step of a move")

@@ -108,7 +108,8 @@ final class Runtime {
         // On ZeroMQ longer than a topic proxy waits for a stalled subscriber, so that no publisher
         // loses what is only delayed. On NATS only the envelope that finds the server gone waits
         // at all, and no command is answered meanwhile.
-        options.sendTimeout = environment.transport == .zmq ? .seconds(6) : .seconds(2)
+        options.sendTimeout = .seconds(6)
+        options.natsSendTimeout = .seconds(2)
         options.natsSending = environment.natsSending
         options.isNATSChunking = environment.isNATSChunking
         let setup = AgentSetup(

@@ -22,6 +22,8 @@ public final class AgentClient {
     public struct Options: Hashable, Sendable {
         /// The longest that a send waits for room.
         public var sendTimeout: Duration = .seconds(10)
+        /// The same while it sends on NATS; nil is no other.
+        public var natsSendTimeout: Duration?
         /// The longest that a subscription may take to be confirmed.
         public var subscribeTimeout: Duration = .seconds(5)
         /// The most envelopes that wait to be handed out before the client stops to read.
@@ -313,7 +315,8 @@ public final class AgentClient {
     /// Sends, and goes on receiving while there is no room.
     func transmit(_ envelope: Envelope, patience: Duration? = nil) throws(MessagingError) {
         let attempt = MessagingError.Attempt.send(envelope.destination, type: envelope.type)
-        let patience = patience ?? options.sendTimeout
+        let usual = transport.name == "nats" ? options.natsSendTimeout : nil
+        let patience = patience ?? usual ?? options.sendTimeout
         let end = clock.now + patience.nanoseconds
         do throws(MessagingError) {
             while try !transport.send(envelope) {

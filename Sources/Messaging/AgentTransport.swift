@@ -130,6 +130,15 @@ extension AgentTransport {
 }
 
 extension Inbound {
+    /// The bytes of what was sent.
+    var contentSize: Int {
+        switch self {
+        case .arrival(let arrival): arrival.envelope.contentSize
+        case .batch(let items, _, _): items.contentSize
+        default: 0
+        }
+    }
+
     /// What a batch is to its receiver: its envelopes, or something that could not be read.
     static func batch(
         _ envelope: Envelope, from place: String, transport: String, isCredited: Bool = false

@@ -8,6 +8,8 @@ extension LiveTransport {
     private static let tickInterval: UInt64 = 20_000_000
     /// More than this is not kept of a way that is held: it is dropped, and said.
     private static let keptMax = 1_000_000
+    private static let keptBytesMax = 1 << 30
+    private static let drainMax = Duration.seconds(3_600)
     /// The longest that the server may keep the agent waiting for one answer.
     private static let flushMax: Duration = .milliseconds(100)
 
@@ -17,6 +19,7 @@ extension LiveTransport {
     /// - Throws: `MessagingError` where a way fails so that the agent cannot go on.
     public func begin(_ target: Route) throws(MessagingError) {
         let isBusy = isMoving
+        if !isBusy { keptBytes = 0 }
         if !isBusy { move = LiveMove(target: target, began: clock.now) }
         let actions = mover.take(.told(target), at: clock.now)
         guard !isBusy else {
@@ -32,10 +35,10 @@ extension LiveTransport {
     /// Has something done once, as soon as the next move has come to a step: a fault that is to happen there.
     ///
     /// - Parameters:
-    ///   - stage: The step; what it begins with has been done.
+    ///   - stage: The step; what it begins with has been done. Nil: at none, whatever was said before.
     ///   - action: What is to be done.
-    public func halt(at stage: MovingAgent.Stage, _ action: @escaping () -> Void) {
-        halt = (stage, action)
+    public func halt(at stage: MovingAgent.Stage?, _ action: @escaping () -> Void = {}) {
+        halt = stage.map { ($0, action) }
     }
 
     /// The next move that has ended.
@@ -86,7 +89,8 @@ extension LiveTransport {
     private func keepHeld() throws(MessagingError) {
         guard zmq?.isHeld == true, let transport = zmq?.transport else { return }
         while let inbound = try transport.receive() {
-            if zmq?.early.count ?? 0 < Self.keptMax {
+            if zmq?.early.count ?? 0 < Self.keptMax, keptBytes < Self.keptBytesMax {
+                keptBytes += inbound.contentSize
                 zmq?.early.append(transport.credited(inbound))
             } else {
                 remarks.append(.malformed("more came than is kept during a move"))
@@ -130,8 +134,9 @@ extension LiveTransport {
             )
         case .close(let transport): close(transport)
         case .ask(let route): try zmq?.transport.ask(for: route)
-        case .drain: try nats?.transport.beginInboundDrain(of: nil)
-        case .hand(let transport): release(transport)
+        // However long the server stands still: what it has for the agent is nowhere else.
+        case .drain: try nats?.transport.beginInboundDrain(within: Self.drainMax)
+        case .hand(let transport): handOut(transport)
         case .release(let transport):
             move?.held = held(on: transport)
             release(transport)
@@ -153,8 +158,8 @@ extension LiveTransport {
 
     /// What came by ZeroMQ for a former life of an agent that lives on NATS comes first, and is all.
     private func endFormerLife() {
-        guard mover.route.transport == .nats, let zmq else { return }
-        remarks.append(contentsOf: zmq.early)
+        guard mover.route.transport == .nats, zmq != nil else { return }
+        handOut(.zmq)
         close(.zmq)
     }
 
@@ -163,6 +168,19 @@ extension LiveTransport {
         case .zmq: zmq?.early.count ?? 0
         case .nats: (nats?.early.count ?? 0) + (nats?.transport.waitingCount ?? 0)
         }
+    }
+
+    /// What was kept of a way that may be closed next is handed out before all else.
+    private func handOut(_ transport: Transport) {
+        switch transport {
+        case .zmq:
+            remarks.append(contentsOf: zmq?.early ?? [])
+            zmq?.early = []
+        case .nats:
+            remarks.append(contentsOf: nats?.early ?? [])
+            nats?.early = []
+        }
+        release(transport)
     }
 
     private func release(_ transport: Transport) {

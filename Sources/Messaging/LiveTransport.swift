@@ -29,6 +29,8 @@ public final class LiveTransport: AgentTransport {
     var move: LiveMove?
     /// Moves that have ended and that nobody has asked for yet.
     var finished: [LiveMove] = []
+    /// Bytes of contents that came on a way that is held.
+    var keptBytes = 0
     /// What to tell the client.
     var remarks: Deque<Inbound> = []
     var nextTick: UInt64 = 0
@@ -147,9 +149,11 @@ public final class LiveTransport: AgentTransport {
     /// Whether the way that is sent on has a connection, and is sent on now.
     public var isConnected: Bool { !isPaused && outbound?.isConnected ?? false }
 
-    /// That of the way that is sent on.
+    /// That of the way that is sent on; during a move that of either, since it may leave on the new one.
     public func refusal(of envelope: Envelope) -> MessagingError.Reason? {
-        outbound?.refusal(of: envelope)
+        guard isMoving else { return outbound?.refusal(of: envelope) }
+        for way in all { if let reason = way.refusal(of: envelope) { return reason } }
+        return nil
     }
 
     /// That of the way that is sent on.

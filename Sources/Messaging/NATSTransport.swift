@@ -42,6 +42,7 @@ public final class NATSTransport: AgentTransport {
     private var undrained: [NATSReader] = []
     private var assembliesEnd = ContinuousClock.now
     private var isDraining = false
+    private var drainTimeout = Duration.seconds(3)
     private var wasConnected = true
     private var reconnected = 0
     /// Whether everything sent is with the server.
@@ -265,8 +266,13 @@ public final class NATSTransport: AgentTransport {
     ///
     /// One on which a content comes in chunks is drained once it is whole.
     public func beginInboundDrain(of hold: UInt64?) throws(MessagingError) {
+        try beginInboundDrain(within: .seconds(3))
+    }
+
+    func beginInboundDrain(within timeout: Duration) throws(MessagingError) {
         guard !isDraining else { return }
         isDraining = true
+        drainTimeout = timeout
         let readers = [inboxReader] + topicReaders.values.flatMap { $0 }
         drainingReaders = readers + leavingReaders
         undrained = readers
@@ -281,7 +287,7 @@ public final class NATSTransport: AgentTransport {
         for reader in undrained where !reader.isAssembling || assembliesEnd <= .now {
             undrained.removeAll { $0 === reader }
             try nats(.drain) { () throws(NATSError) in
-                try reader.subscription.drain(timeout: .seconds(3))
+                try reader.subscription.drain(timeout: drainTimeout)
             }
         }
     }

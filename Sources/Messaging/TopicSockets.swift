@@ -61,6 +61,8 @@ final class TopicPublisher {
     private var wanted: Set<[UInt8]> = []
     /// What the proxy has said that all of has gone on before, by the question.
     private var settled: Set<[UInt8]> = []
+    /// Questions that wait for that; the proxy answers others on all connections as well.
+    private var asked: Set<[UInt8]> = []
 
     init(endpoint: String, in context: Context) throws(ZeroMQError) {
         var options = SocketOptions(
@@ -75,7 +77,7 @@ final class TopicPublisher {
             guard let frame = frames.first, let action = frame.first else { continue }
             let topic = Array(frame.dropFirst())
             if topic.starts(with: MoveWord.settleTopic.utf8) {
-                if action == 1 { settled.insert(topic) }
+                if action == 1, asked.contains(topic) { settled.insert(topic) }
                 continue
             }
             if action == 1 { wanted.insert(topic) } else { wanted.remove(topic) }
@@ -95,6 +97,7 @@ final class TopicPublisher {
     func askToSettle(_ question: [UInt8], _ envelope: Envelope) throws(ZeroMQError) {
         try hear()
         guard !settled.contains(question), !wanted.isEmpty else { return }
+        asked.insert(question)
         // Without room it is asked again.
         _ = try socket.send([question], envelope, keepingFrom: .max)
     }
@@ -114,7 +117,10 @@ final class TopicPublisher {
     }
 
     /// Nobody asks for it any more.
-    func forget(_ question: [UInt8]) { settled.remove(question) }
+    func forget(_ question: [UInt8]) {
+        settled.remove(question)
+        asked.remove(question)
+    }
 
     var pollItem: PollItem { socket.pollItem() }
 }

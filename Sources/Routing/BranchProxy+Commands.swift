@@ -31,10 +31,11 @@ extension BranchProxy: Pending {
             try release(peer, to: transport, epoch: epoch, for: asker)
         case "halt":
             guard let peer = peer(arguments, for: asker) else { return }
-            guard
-                let step = arguments["at"]?.string.flatMap(MoveDecisionStep.init(rawValue:))
-            else { return refuse(asker, "'at' is no step of a decision") }
-            peer.haltAt = step
+            let step = arguments["at"]?.string
+            peer.haltAt = step.flatMap(MoveDecisionStep.init(rawValue:))
+            guard step == nil || peer.haltAt != nil else {
+                return refuse(asker, "'at' is no step of a decision")
+            }
             answer(asker, .success([:]))
         case "stop":
             isStopped = true

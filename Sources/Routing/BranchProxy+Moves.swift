@@ -1,6 +1,7 @@
 internal import DequeModule
 internal import JSON
 internal import Moves
+internal import Recording
 internal import Threads
 internal import Wire
 
@@ -18,6 +19,8 @@ extension BranchProxy {
     /// - Throws: `RoutingError` when a socket fails.
     func hold(_ peer: Peer, number: UInt64?, for asker: Asker) throws(RoutingError) {
         guard !peer.isReleasing else { return refuse(asker, "a release is under way") }
+        // Whoever is restarted asks for nothing any more.
+        abandonDecision(about: peer)
         guard peer.wire == .json, peer.transport == .nats, peer.held == nil else {
             return try beginHold(of: peer, number: number, for: asker)
         }
@@ -64,6 +67,7 @@ extension BranchProxy {
         _ peer: Peer, to transport: Transport, epoch: UInt64, for asker: Asker
     ) throws(RoutingError) {
         guard !peer.isReleasing else { return refuse(asker, "a release is under way") }
+        abandonDecision(about: peer)
         guard epoch > peer.epoch || epoch == peer.epoch && transport == peer.transport else {
             return refuse(
                 asker,
@@ -102,8 +106,13 @@ extension BranchProxy {
         do throws(RoutingError) {
             try registry.write(routes)
         } catch {
-            // The agents are told nonetheless; who is started next reads what was before.
+            // The agents are told nonetheless; who is started next reads what was before, so a run that
+            // needs it has not shown what it should.
             log("ROUTING: \(error)")
+            history.annotate(
+                .blind(
+                    reason: "where its agents live could not be kept: \(error)",
+                    by: configuration.name, at: clock.now))
         }
     }
 

@@ -260,7 +260,19 @@ extension BranchProxy {
         guard let agent = publication.agent, let peer = peers[Array(agent.utf8)] else { return }
         if publication.parcel.isBatch, let parts = publication.parcel.split {
             // Together they are too much for the server; one by one they may not be.
-            for part in parts { publish(part, to: peer, isHeld: true) }
+            for part in parts {
+                guard peer.transport == .zmq, peer.held == nil else {
+                    publish(part, to: peer, isHeld: true)
+                    continue
+                }
+                // It has gone back meanwhile, and hears NATS no more.
+                if !peer.outlet.offer(part) { drop(part, .queueFull, tell: &peer.outlet.gaps) }
+            }
+            do throws(RoutingError) {
+                if peer.transport == .zmq { try pump(peer) }
+            } catch {
+                log("ROUTING: \(error)")
+            }
             return
         }
         drop(publication.parcel, .oversize, tell: &peer.outlet.gaps)

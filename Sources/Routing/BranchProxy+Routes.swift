@@ -30,11 +30,15 @@ extension BranchProxy {
         try tell(peer, .asked(target))
     }
 
-    private func tell(_ peer: Peer, _ event: RouteOwner.Event) throws(RoutingError) {
-        for action in peer.owner?.take(event, at: now) ?? [] { try perform(action, for: peer) }
-        guard peer.owner?.isSettled == true else { return }
+    /// Decides nothing more of what an agent has asked for.
+    func abandonDecision(about peer: Peer) {
         peer.owner = nil
         deciding.removeAll { $0 === peer }
+    }
+
+    private func tell(_ peer: Peer, _ event: RouteOwner.Event) throws(RoutingError) {
+        for action in peer.owner?.take(event, at: now) ?? [] { try perform(action, for: peer) }
+        if peer.owner?.isSettled == true { abandonDecision(about: peer) }
     }
 
     private func perform(_ action: RouteOwner.Action, for peer: Peer) throws(RoutingError) {
@@ -111,14 +115,23 @@ extension BranchProxy {
         guard let peer, let former = asked.flatMap({ Route($0) }) else {
             return malformed("the end of no way", from: sender, isMessage: false)
         }
+        // Asked again, it is answered when that is done, or given up.
+        guard peer.settling != former.epoch else { return }
         let isOnNATS = former.transport == .nats
         // Whatever it published there went to whoever hears it.
         let passed =
             isOnNATS
             ? Array(links.values) : links.values.filter { peer.linksUsed.contains($0.name) }
         let needsNATS = needsNATS(isOnNATS: isOnNATS, hasPublished: peer.usedNATS)
-        try echo([sender, header, content], after: passed.count + (needsNATS ? 1 : 0)) {
-            [self] finish throws(RoutingError) in
+        let count = passed.count + (needsNATS ? 1 : 0)
+        if count > 0 { peer.settling = former.epoch }
+        let wait = Countdown(max(count, 1))
+        try echo([sender, header, content], after: count) {
+            [self] done throws(RoutingError) in
+            let finish: (Bool) -> Void = { isDone in
+                if wait.end(isDone) != nil { peer.settling = nil }
+                done(isDone)
+            }
             for link in passed {
                 let question = LinkQuestion(
                     token: pending.add(finish), agent: peer.name, transport: former.transport)

@@ -85,7 +85,7 @@ public final class BranchProxy: Node {
     var routeTokens: UInt64 = 1
     /// When the proxy came to be.
     let began = ContinuousClock.now
-    var pending = PendingTable()
+    var pending: PendingTable
     var commands: CommandSource
     var isStopped = false
 
@@ -110,6 +110,7 @@ public final class BranchProxy: Node {
         self.log = log
         self.inbox = inbox
         incarnation = surroundings.incarnation
+        pending = PendingTable(incarnation: incarnation)
         limits = QueueLimits(
             messages: configuration.queueMessages, bytes: configuration.queueBytes,
             overflow: configuration.overflow)

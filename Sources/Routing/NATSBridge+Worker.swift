@@ -111,6 +111,10 @@ extension NATSBridge {
             let isDone: Bool
             switch waiting.request {
             case .subscribe(let tag, let subjects):
+                // A drain that was put off would end what is wanted again.
+                for index in putOff.indices.reversed() where putOff[index].request.drains(tag) {
+                    inbox.post(.done(token: putOff.remove(at: index).token, false))
+                }
                 isDone = subscribe(on: connection, tag: tag, subjects, &readers)
             case .drain(let tag)
             where readers[tag]?.isAssembling == true

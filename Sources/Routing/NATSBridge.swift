@@ -27,6 +27,10 @@ final class NATSBridge: Sendable {
         case catchUp(tag: String)
         case catchUpAll(after: UInt64)
         case flush(after: UInt64)
+
+        func drains(_ tag: String) -> Bool {
+            if case .drain(tag) = self { true } else { false }
+        }
     }
 
     struct Waiting: Sendable {

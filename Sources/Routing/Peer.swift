@@ -20,6 +20,8 @@ final class Peer: Way {
     var isReleasing = false
     /// Decides where the agent lives, while it is being decided.
     var owner: RouteOwner?
+    /// The move of which it is being asked whether all has gone on that the agent sent before.
+    var settling: UInt64?
     /// At which step of the next decision the process is to be stopped.
     var haltAt: MoveDecisionStep?
     /// Whether copies may still come here of what a moved agent has from NATS itself.

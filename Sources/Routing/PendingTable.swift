@@ -14,7 +14,11 @@ struct PendingTable {
     static let timeout = Duration.milliseconds(2_500)
 
     private var entries: [UInt64: Entry] = [:]
-    private var next: UInt64 = 1
+    private var next: UInt64
+
+    /// - Parameter incarnation: Which start of the proxy this is: what is answered to another one is none of
+    ///   its tokens.
+    init(incarnation: UInt32 = 0) { next = UInt64(incarnation) << 32 | 1 }
 
     var isEmpty: Bool { entries.isEmpty }
 

@@ -43,7 +43,14 @@ public struct RouteRegistry: Sendable, Hashable {
         guard let members = (try? Value(parsing: bytes))?.object else {
             throw .configuration("\(path): no JSON object of routes")
         }
-        return members.compactMapValues { Route($0) }
+        var routes: [String: Route] = [:]
+        for (agent, member) in members {
+            guard let route = Route(member) else {
+                throw .configuration("\(path): '\(agent)' has no route")
+            }
+            routes[agent] = route
+        }
+        return routes
     }
 
     /// Replaces the file.

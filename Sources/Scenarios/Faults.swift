@@ -169,7 +169,12 @@ actor Faults {
             FaultWindow(
                 id: record.id, kind: record.fault.kind.rawValue, target: record.fault.target,
                 started: record.started, healed: record.healed ?? record.contained,
-                reach: .agents(record.reach))
+                reach: .agents(record.reach),
+                // At a step of a move everybody hears on two ways: a process that stands still there loses
+                // nothing, and nobody who lives is given anything twice.
+                explains: record.fault.step.map { _ in
+                    record.fault.kind == .stop ? [.late] : [.lost, .late]
+                })
         }
     }
 

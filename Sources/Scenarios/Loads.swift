@@ -94,13 +94,23 @@ actor Loads {
                 continue
             } catch {
                 if Task.isCancelled { return }
-                if let done = await mesh.sentAnyhow(load, by: agent, from: began) {
+                if Self.hasEnded(error), ContinuousClock.now < deadline,
+                    let done = await mesh.sentAnyhow(load, by: agent, from: began)
+                {
                     position = min(end, start + done)
                     continue
                 }
                 failures.append("the load of \(agent) ended: \(error)")
                 return
             }
+        }
+    }
+
+    /// Whether an answer did not come because nobody is left who would give it.
+    private static func hasEnded(_ error: any Error) -> Bool {
+        switch error {
+        case ControlError.ended, ControlError.unreachable: true
+        default: false
         }
     }
 

@@ -41,16 +41,17 @@ extension Mesh {
             agent: name, from: origin.rawValue, to: target.rawValue, strategy: .live,
             pauseMicroseconds: 0, windowMilliseconds: 0, durationMilliseconds: 0, inFlight: 0,
             outcome: "moved")
+        var healed = clock.now
         do {
-            async let healed: Void = play(fault, inMoveOf: agent)
+            async let heal = play(fault, inMoveOf: agent)
             let answer: Value
             do {
                 answer = try await askToMove(agent, Route(target, epoch: epoch), fault)
             } catch {
-                await healed
+                healed = await heal
                 throw error
             }
-            await healed
+            healed = await heal
             report.pauseMicroseconds = Int(answer["pause_us"]?.integer ?? 0)
             report.inFlight = Int(answer["held"]?.integer ?? 0)
             report.outcome = answer["outcome"]?.string ?? "unknown"
@@ -65,7 +66,7 @@ extension Mesh {
         }
         let side = await whereItLives(agent, else: report.outcome == "moved" ? target : origin)
         if fault != nil {
-            report.convergedMilliseconds = await convergence(of: agent)
+            report.convergedMilliseconds = await convergence(of: agent, since: healed)
             if report.convergedMilliseconds == nil { report.outcome += ", and does not settle" }
         }
         report.durationMilliseconds = began.duration(to: clock.now).wholeMilliseconds
@@ -101,8 +102,12 @@ extension Mesh {
 
     /// Waits until the process stands still that was asked to at a step, has the fault happen, and lets it
     /// go on; returns when the fault is healed.
-    private func play(_ fault: FaultInMove?, inMoveOf agent: Agent) async {
-        guard let fault, let step = fault.fault.step else { return }
+    ///
+    /// - Returns: When it was healed.
+    private func play(
+        _ fault: FaultInMove?, inMoveOf agent: Agent
+    ) async -> ContinuousClock.Instant {
+        guard let fault, let step = fault.fault.step else { return .now }
         let halted = step.isOfHome ? node(of: agent) : agent.name
         let process = place.process(halted)
         let end = ContinuousClock.now + Self.moveTimeout
@@ -110,7 +115,10 @@ extension Mesh {
             guard ContinuousClock.now < end, !Task.isCancelled else {
                 doubts.append(
                     "the move of \(agent.name) did not come to the step '\(step.rawValue)'")
-                return
+                // Nor is a later one to stand still there.
+                _ = try? await command(
+                    "halt", toNode: node(of: agent), role: "branch", ["agent": .string(agent.name)])
+                return .now
             }
             try? await ContinuousClock().sleep(for: Self.lookAgain)
         }
@@ -119,13 +127,15 @@ extension Mesh {
             guard halted != fault.fault.target else { return }
             try? await supervisor.resume(process)
         }
+        return .now
     }
 
-    /// How long it takes from now until the agent, which is up, and its home agree where it lives, and no
-    /// move goes on; nil where that takes too long.
-    private func convergence(of agent: Agent) async -> Int? {
+    /// How long it takes from a heal until the agent, which is up, and its home are seen to agree where it
+    /// lives, and no move goes on; nil where that takes too long.
+    private func convergence(
+        of agent: Agent, since began: ContinuousClock.Instant
+    ) async -> Int? {
         let clock = ContinuousClock()
-        let began = clock.now
         while clock.now < began + Self.convergence, !Task.isCancelled {
             if book.isReady(agent.name), let side = await side(of: agent),
                 let status = try? await command("status", to: agent.name),
@@ -170,9 +180,16 @@ extension Topology {
     func canMoveLive(_ agent: Agent) -> Bool {
         agent.speaks && agent.wire == .frames && agent.keepsHistory
             && agent.launch(on: .zmq) == agent.launch(on: .nats)
+            // What is sent in others' names goes by ZeroMQ alone.
+            && agent.settings["as"] == nil && agent.kind != "double"
             && branches.allSatisfy { !$0.provider.isForeign }
             && topicProxies.allSatisfy { !$0.provider.isForeign }
     }
+}
+
+extension Transport {
+    /// Where one goes from here.
+    var other: Transport { self == .zmq ? .nats : .zmq }
 }
 
 extension MeshBook {

@@ -36,20 +36,26 @@ extension Mesh {
         _ name: String, to target: Transport, by strategy: MoveReport.Strategy = .live,
         fault: FaultInMove? = nil
     ) async -> Move {
+        var isStuck = false
         if strategy == .live, let move = await moveLive(name, to: target, fault: fault) {
             if move.isDone || target == .nats { return move }
             // Back is back: what cannot go on is restarted where it can.
+            isStuck = true
             context.report(
                 "  \(name) could not go back while it went on (\(move.report.outcome)): it is restarted"
             )
         }
-        return await moveByRestart(name, to: target)
+        return await moveByRestart(name, to: target, whereverItIs: isStuck)
     }
 
-    private func moveByRestart(_ name: String, to target: Transport) async -> Move {
+    /// - Parameter isStuck: The agent is half moved: it is restarted also where its registry says that it is
+    ///   there already.
+    private func moveByRestart(
+        _ name: String, to target: Transport, whereverItIs isStuck: Bool
+    ) async -> Move {
         let clock = ContinuousClock()
         let began = clock.now
-        let origin = book.transport(of: name)
+        let origin = isStuck ? target.other : book.transport(of: name)
         let epoch = book.nextEpoch()
         var report = MoveReport(
             agent: name, from: origin.rawValue, to: target.rawValue, strategy: .restart,

@@ -44,8 +44,3 @@ extension Rehearsal {
         return .composed(of: verdicts)
     }
 }
-
-extension Scenario.Action {
-    /// Whether it sends nothing, and so allows nothing to go wrong either.
-    var isCheck: Bool { if case .check = self { true } else { false } }
-}

@@ -50,6 +50,7 @@ extension Rehearsal {
             } + [rest]
         }
         judgements += found
+        hasJudgedLatency = true
         // What was not moved is judged for comparison alone.
         return found.dropLast().map { StepVerdict($0.verdict, reason: $0.reason) }
     }

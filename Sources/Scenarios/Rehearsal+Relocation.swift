@@ -56,19 +56,39 @@ extension Rehearsal {
     }
 }
 
-extension Transport {
-    fileprivate var other: Transport { self == .zmq ? .nats : .zmq }
-}
-
 extension Scenario.Action {
     /// How much of the load is sent while the step's change happens; the rest comes after it.
     var thirdsMeanwhile: Int {
         switch self {
         // A parallel run is about every envelope of its load: the shadow is on before the first.
         case .dual: 0
-        case .move, .hold, .load: 3
-        case .cutover(let fallback): fallback > .zero ? 3 : 1
+        case .hold, .load: 3
+        // One way is judged by what comes after it, too.
+        case .move(let relocation): relocation.target == nil || relocation.endsLoad ? 3 : 1
         default: 1
+        }
+    }
+
+    /// Whether the load is sent while agents go there and back: moves without it prove nothing.
+    var isMeanwhile: Bool {
+        if case .move(let relocation) = self { return relocation.roundTrips > 0 }
+        return false
+    }
+
+    /// Whether there must be traffic over NATS when it is done.
+    var endsOnNATS: Bool {
+        switch self {
+        case .cutover: true
+        case .move(let relocation): relocation.target == .nats
+        default: false
+        }
+    }
+
+    /// Whether envelopes are sent in it, and judged.
+    var isStage: Bool {
+        switch self {
+        case .ask, .fault, .heal, .check: false
+        default: true
         }
     }
 }

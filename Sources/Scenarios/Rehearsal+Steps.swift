@@ -78,9 +78,8 @@ extension Rehearsal {
     private func playCutover(
         _ step: Scenario.Step, fallback: Duration
     ) async throws -> StepVerdict {
-        let verdict = try await stage(step, named: "cutover") {
+        let verdict = try await stage(step, named: "cutover", lasting: fallback) {
             for agent in self.unmoved() { try await self.move(agent, to: .nats) }
-            try? await ContinuousClock().sleep(for: fallback)
         }
         hasCutOver = verdict.verdict == .pass
         return verdict
@@ -95,7 +94,8 @@ extension Rehearsal {
         if moves.count == Self.movesTold { context.report("  further moves are in the verdict") }
         // Where it is counts, not where it was to go: a move that failed half-way is one to undo.
         moved.removeAll { $0 == agent }
-        if mesh.book.transport(of: agent) == .nats { moved.append(agent) }
+        let isFromZeroMQ = topology.agent(named: agent)?.transport == .zmq
+        if isFromZeroMQ, mesh.book.transport(of: agent) == .nats { moved.append(agent) }
         guard result.isDone else {
             throw MoveFailure(
                 reason: "\(agent) could not be moved: \(result.report.failedStep ?? "") "
@@ -145,6 +145,7 @@ extension Rehearsal {
     /// everything drained and judged.
     func stage(
         _ step: Scenario.Step, named name: String, through agents: [String] = [],
+        lasting window: Duration = .zero,
         change: () async throws -> Void = {},
         comparing compare: (Evidence) async throws -> ComparisonReport? = { _ in nil }
     ) async throws -> StepVerdict {
@@ -154,7 +155,10 @@ extension Rehearsal {
         async let faultsPlayed: Void = faults.play(step.faults.filter { $0.step == nil })
         faultsInMoves = step.faults.filter { $0.step != nil }
         let early = step.action.thirdsMeanwhile
-        let load = Task { await loads.send(step.load, thirds: 0..<early) }
+        let load = Task {
+            await loads.send(step.load, thirds: 0..<early)
+            return context.clock.now
+        }
         let sampling = Task { [sampler] in await sampler?.run() }
         defer { sampling.cancel() }
         var broken: String?
@@ -166,8 +170,12 @@ extension Rehearsal {
         let changed = context.clock.now
         if case .move(let relocation) = step.action, relocation.endsLoad { await loads.end() }
         let rest = Task {
-            await load.value
+            let ended = await load.value
             await loads.send(step.load, thirds: early..<3)
+            // The load may be over before that time is.
+            try? await ContinuousClock().sleep(
+                for: window - .nanoseconds(Int64(clamping: context.clock.now - changed)))
+            return ended
         }
         if broken == nil { await Self.first(of: rest, or: mesh) }
         if broken == nil, let breakage = await mesh.breakage { broken = breakage }
@@ -184,7 +192,10 @@ extension Rehearsal {
             load.cancel()
             rest.cancel()
         }
-        await rest.value
+        let ended = await rest.value
+        if step.action.isMeanwhile, !step.load.isEmpty, ended < changed, broken == nil {
+            broken = "its load was over before the last move was"
+        }
         sampling.cancel()
         await faultsPlayed
         for fault in faultsInMoves {
@@ -258,6 +269,20 @@ extension Rehearsal {
                         .inconclusive,
                         reason: "Too little traffic went through \(agent) on NATS."))
             }
+            if step.action.endsOnNATS, !step.load.isEmpty, !moved.isEmpty,
+                moved.reduce(
+                    0,
+                    {
+                        $0
+                            + evidence.traffic(
+                                over: "nats", through: $1,
+                                within: min(stage.changed, window.upperBound)...window.upperBound)
+                    }) < step.minimumSamples
+            {
+                verdicts.append(
+                    StepVerdict(
+                        .inconclusive, reason: "Too little went over NATS after the last move."))
+            }
             verdicts += try await judgeLatency(evidence, stage, window)
         }
         verdicts += await mesh.recordDoubts()
@@ -272,10 +297,10 @@ extension Rehearsal {
     }
 
     /// Returns when the load has ended or the mesh is broken, whichever is first; the load goes on.
-    private static func first(of load: Task<Void, Never>, or mesh: Mesh) async {
+    private static func first(of load: Task<UInt64, Never>, or mesh: Mesh) async {
         let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
         let loading = Task {
-            await load.value
+            _ = await load.value
             continuation.yield()
         }
         let breaking = Task {

@@ -46,6 +46,14 @@ extension Rehearsal {
         verdicts += doubts
         verdicts += try await judgeWhole(into: &verdict)
         verdicts += judgeMemory(into: &verdict)
+        if scenario.judge != nil, !hasJudgedLatency {
+            verdicts.append(
+                StepVerdict(
+                    .inconclusive,
+                    reason:
+                        "Latencies are to be judged, and no canary or rollout was beside a baseline."
+                ))
+        }
         verdicts += await seal()
         let composed = StepVerdict.composed(of: verdicts)
         verdict.verdict = composed.verdict
@@ -171,7 +179,7 @@ extension Rehearsal {
     /// What all steps allow together, the whole run allows.
     private var wholeLimits: Limits {
         var limits = Limits.zero
-        let judged = scenario.steps.filter { !$0.action.isCheck }
+        let judged = scenario.steps.filter(\.action.isStage)
         for deviation in Limits.classes {
             limits[deviation] = judged.reduce(0) { sum, step in
                 sum.addingReportingOverflow((step.limits ?? scenario.limits)[deviation] ?? 0)

@@ -21,6 +21,8 @@ public actor Rehearsal {
     private let sides: [String: Transport]
     /// When the load ran that moved agents are judged beside.
     var baselineWindow: ClosedRange<UInt64>?
+    /// Whether any moved agent's latency was judged.
+    var hasJudgedLatency = false
     /// What was judged about latencies.
     var judgements: [LatencyJudgement] = []
     /// How much ZeroMQ's own latency wanders: its tail in one half of the baseline beside the other.

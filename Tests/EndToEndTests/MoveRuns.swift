@@ -28,12 +28,16 @@ import Testing
         #expect(histories.filter { $0.hasPrefix("north-1.") }.count == 1, "\(histories)")
     }
 
-    @Test("a hundred round trips of each are played as far as there is time", .timeLimit(.minutes(5)))
+    @Test(
+        "a hundred round trips of each are played as far as there is time", .timeLimit(.minutes(5)))
     func roundTrips() throws {
         let folder = try TemporaryFolder()
         let scenario = try folder.scenario(
             "hundred-round-trips",
-            replacing: [("round_trips: 100", "round_trips: 3"), ("count: 75000, rate: 1250", "count: 1500, rate: 300")])
+            replacing: [
+                ("round_trips: 100", "round_trips: 3"),
+                ("count: 75000, rate: 1250", "count: 1500, rate: 300"),
+            ])
         let (ending, verdict) = try Program.play(scenario, in: folder)
         #expect(ending.exitCode == 0, "\(ending.errors)")
         ScenarioRuns.expectClean(verdict)

@@ -1,3 +1,5 @@
+internal import Foundation
+
 /// What latency must be like beside another, and how sure of that one has to be.
 public struct LatencyRule: Sendable, Hashable {
     /// How many times the other one's it may be, at the median and at the 99th percentile.
@@ -8,7 +10,10 @@ public struct LatencyRule: Sendable, Hashable {
     public var minimum: Int
 
     /// A rule; without more words the one of the seed: less than twice.
-    public init(ratioMax: Double = 2, alpha: Double = 0.01, minimum: Int = 100) {
+    ///
+    /// Of fewer than 528 figures the greatest may well be below the 99th percentile, at 99 percent: they can
+    /// fail, but not pass.
+    public init(ratioMax: Double = 2, alpha: Double = 0.01, minimum: Int = 600) {
         self.ratioMax = ratioMax
         self.alpha = alpha
         self.minimum = minimum
@@ -126,6 +131,10 @@ public struct LatencyJudgement: Sendable, Hashable {
         }
         p50 = estimate(0.5)
         p99 = estimate(0.99)
+        // No figure of so few need be above the percentile: then it may be anything.
+        func isKnown(_ count: Int) -> Bool { pow(0.99, Double(count)) <= rule.alpha / 2 }
+        if !isKnown(candidate.count) { p99?.high = .infinity }
+        if !isKnown(reference.count) { p99?.low = 0 }
     }
 
     private mutating func decide(_ rule: LatencyRule) {

@@ -3,12 +3,12 @@
 /// An agent marks the end of that way, again and again until it is told that all of it has gone on: at its home,
 /// and at each proxy beside it through which it may have sent. Only then may it send on the new one, which
 /// would overtake what is still on the old one.
-public struct WaySettlement: Sendable {
+struct WaySettlement: Sendable {
     private var epoch: UInt64 = 0
     private var settled: Set<String> = []
 
     /// Nobody yet.
-    public init() {}
+    init() {}
 
     /// Notes that a proxy has.
     ///
@@ -17,8 +17,7 @@ public struct WaySettlement: Sendable {
     ///   - epoch: The move's; earlier ones are over.
     ///   - all: Every proxy that has to.
     /// - Returns: Whether all of them have.
-    public mutating func note(_ proxy: String, epoch: UInt64, of all: some Sequence<String>) -> Bool
-    {
+    mutating func note(_ proxy: String, epoch: UInt64, of all: some Sequence<String>) -> Bool {
         if epoch > self.epoch {
             self.epoch = epoch
             settled = []
