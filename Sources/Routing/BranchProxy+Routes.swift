@@ -9,6 +9,8 @@ internal import Wire
 /// ways for a while, and what is decided between two messages is where the next one goes.
 extension BranchProxy {
     private var now: UInt64 { clock.now }
+    /// So many questions are under way at most as fit into the time after which one is given up.
+    private static let settlingPatience = Duration.milliseconds(250)
 
     /// An agent asks to live somewhere.
     func decide(_ content: [UInt8], for peer: Peer) throws(RoutingError) {
@@ -115,8 +117,12 @@ extension BranchProxy {
         guard let peer, let former = asked.flatMap({ Route($0) }) else {
             return malformed("the end of no way", from: sender, isMessage: false)
         }
-        // Asked again, it is answered when that is done, or given up.
-        guard peer.settling != former.epoch else { return }
+        // Asked again soon, it is answered when that is done; later, somebody who was asked is not there any more.
+        if let (epoch, since) = peer.settling, epoch == former.epoch,
+            ContinuousClock.now - since < Self.settlingPatience
+        {
+            return
+        }
         let isOnNATS = former.transport == .nats
         // Whatever it published there went to whoever hears it.
         let passed =
@@ -124,7 +130,7 @@ extension BranchProxy {
             ? Array(links.values) : links.values.filter { peer.linksUsed.contains($0.name) }
         let needsNATS = needsNATS(isOnNATS: isOnNATS, hasPublished: peer.usedNATS)
         let count = passed.count + (needsNATS ? 1 : 0)
-        if count > 0 { peer.settling = former.epoch }
+        if count > 0 { peer.settling = (former.epoch, .now) }
         let wait = Countdown(max(count, 1))
         try echo([sender, header, content], after: count) {
             [self] done throws(RoutingError) in

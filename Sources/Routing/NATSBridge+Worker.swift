@@ -187,15 +187,26 @@ extension NATSBridge {
         return flush(connection)
     }
 
+    /// Whether the server answers; asked again now and then, since an answer is lost with its connection.
     private func flush(_ connection: Connection) -> Bool {
-        guard connection.isConnected else { return false }
-        do throws(NATSError) {
-            try connection.flush(timeout: Self.requestTimeout)
-            return true
-        } catch {
-            return false
+        let end = ContinuousClock.now + Self.requestTimeout
+        var lost = 0
+        while ContinuousClock.now < end, !isStopping {
+            if connection.isConnected {
+                if (try? connection.flush(timeout: Self.flushSlice)) != nil { return true }
+            } else if lost == 0 || lost > Self.lostMax {
+                // Who is not there when he is asked is not waited for, nor who does not come back soon.
+                return false
+            } else {
+                wakeUp.wait(milliseconds: 10)
+            }
+            lost += 1
         }
+        return false
     }
+
+    private static let flushSlice = Duration.milliseconds(250)
+    private static let lostMax = 50
 
     /// Publishes what waits longest; false when nothing waits or NATS is away.
     private func publishSome(on connection: Connection) -> Bool {

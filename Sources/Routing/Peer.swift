@@ -21,7 +21,7 @@ final class Peer: Way {
     /// Decides where the agent lives, while it is being decided.
     var owner: RouteOwner?
     /// The move of which it is being asked whether all has gone on that the agent sent before.
-    var settling: UInt64?
+    var settling: (epoch: UInt64, since: ContinuousClock.Instant)?
     /// At which step of the next decision the process is to be stopped.
     var haltAt: MoveDecisionStep?
     /// Whether copies may still come here of what a moved agent has from NATS itself.
