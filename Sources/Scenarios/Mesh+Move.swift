@@ -48,8 +48,8 @@ extension Mesh {
         return await moveByRestart(name, to: target, whereverItIs: isStuck)
     }
 
-    /// - Parameter isStuck: The agent is half moved: it is restarted also where its registry says that it is
-    ///   there already.
+    /// Moves an agent by a drained restart; one that is stuck half way also where its registry says that it
+    /// is there already.
     private func moveByRestart(
         _ name: String, to target: Transport, whereverItIs isStuck: Bool
     ) async -> Move {
