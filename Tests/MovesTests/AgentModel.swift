@@ -158,7 +158,7 @@ extension World {
             agents[agent].held[transport] = []
             for parcel in held { deliver(parcel, to: agent) }
         case .pause: agents[agent].isPaused = defect != .noPause
-        case .mark(.zmq, let epoch): mark(epoch, agent)
+        case .mark(.zmq, let epoch): mark(epoch, .zmq, agent)
         // What was published is with the server before anybody is asked.
         case .mark(.nats, let epoch): send(.ping(epoch * 4 + 2), by: .agent(agent))
         case .resume(let transport):
@@ -223,7 +223,7 @@ extension World {
         case .message(_, .parcel(let parcel)): take(parcel, on: .nats, agent)
         case .pong(let token) where token % 4 == 0: tell(agent, .opened(epoch: token / 4))
         case .pong(let token) where token % 4 == 1: tell(agent, .drained(epoch: token / 4))
-        case .pong(let token): mark(token / 4, agent)
+        case .pong(let token): mark(token / 4, .nats, agent)
         default: faults.append("an agent hears what is not for it")
         }
     }

@@ -102,9 +102,9 @@ extension World {
     }
 
     /// Has the home and the boards say when all that was sent has gone on.
-    mutating func mark(_ epoch: UInt64, _ agent: Int) {
+    mutating func mark(_ epoch: UInt64, _ former: Transport, _ agent: Int) {
         guard agents[agent].machine.target?.epoch == epoch else { return }
-        send(.mark(agent: agent, epoch: epoch), on: .toProxy(agent: agent))
+        send(.mark(agent: agent, epoch: epoch, of: former), on: .toProxy(agent: agent))
         guard defect != .noBoardSettling else { return }
         if !agents[agent].isConfirmed { agents[agent].unsettled = Set(boards.indices) }
         for board in agents[agent].unsettled.sorted() {

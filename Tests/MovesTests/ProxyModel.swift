@@ -12,6 +12,12 @@ struct ProxyModel {
     var lastToken: UInt64 = 0
     /// Who has said that an agent's old way is settled there.
     var settlements: [Int: WaySettlement] = [:]
+    /// To whom the home has given something of an agent.
+    var linksUsed: [Int: Set<Int>] = [:]
+    /// Agents of whom something went to NATS from here, its own and those of other proxies.
+    var publishers: Set<Int> = []
+    /// Who is asked about an agent's old way.
+    var asked: [Int: Set<Int>] = [:]
     /// Of the defect: waits for the server, and for nothing else.
     var isBlocked = false
     /// Of defects: how many flushes the decision of an agent has had.
@@ -55,20 +61,38 @@ extension World {
         return proxies[proxy].lastToken
     }
 
-    /// The agent's marker came by ZeroMQ: the proxies beside this one are asked, and NATS.
-    private mutating func settle(_ agent: Int, _ epoch: UInt64, at proxy: Int) {
-        proxies[proxy].settling[ping(proxy)] = (agent, epoch)
-        for peer in proxies.indices where peer != proxy {
+    /// The agent's marker came: the proxies beside this one that had something of it are asked, and NATS where
+    /// something may be there.
+    private mutating func settle(_ agent: Int, _ epoch: UInt64, of former: Transport, at proxy: Int)
+    {
+        let others = proxies.indices.filter { $0 != proxy }
+        let peers =
+            former == .nats
+            ? Set(others) : proxies[proxy].linksUsed[agent, default: []]
+        proxies[proxy].asked[agent] = peers.union([proxy])
+        for peer in peers.sorted() {
             if defect == .noPeers {
                 note(agent, epoch, settledAt: peer, home: proxy)
             } else {
-                send(.passed(agent: agent, epoch: epoch), on: .link(from: proxy, to: peer))
+                send(
+                    .passed(agent: agent, epoch: epoch, of: former),
+                    on: .link(from: proxy, to: peer))
             }
         }
+        settleHere(agent, epoch, of: former, at: proxy)
+    }
+
+    private mutating func settleHere(
+        _ agent: Int, _ epoch: UInt64, of former: Transport, at proxy: Int
+    ) {
+        guard former == .nats || proxies[proxy].publishers.contains(agent) else {
+            return settled(agent, epoch, at: proxy)
+        }
+        proxies[proxy].settling[ping(proxy)] = (agent, epoch)
     }
 
     private mutating func note(_ agent: Int, _ epoch: UInt64, settledAt proxy: Int, home: Int) {
-        let names = proxies.indices.map { "\($0)" }
+        let names = proxies[home].asked[agent, default: []].map { "\($0)" }
         let isDone = proxies[home].settlements[agent, default: WaySettlement()]
             .note("\(proxy)", epoch: epoch, of: names)
         if isDone { send(.confirm(epoch: epoch), on: .toAgent(agent)) }
@@ -79,7 +103,7 @@ extension World {
         switch packet {
         case .parcel(let parcel): route(parcel, at: home, isFromNATS: false)
         case .ask(let route): ask(home, agent, .asked(route))
-        case .mark(let agent, let epoch): settle(agent, epoch, at: home)
+        case .mark(let agent, let epoch, let former): settle(agent, epoch, of: former, at: home)
         default: faults.append("a proxy hears what is not for it")
         }
     }
@@ -87,7 +111,8 @@ extension World {
     mutating func toPeer(_ packet: Packet, from: Int, to: Int) {
         switch packet {
         case .parcel(let parcel): route(parcel, at: to, isFromNATS: false)
-        case .passed(let agent, let epoch): proxies[to].settling[ping(to)] = (agent, epoch)
+        case .passed(let agent, let epoch, let former):
+            settleHere(agent, epoch, of: former, at: to)
         case .settled(let agent, let epoch, let proxy):
             note(agent, epoch, settledAt: proxy, home: to)
         default: faults.append("a proxy hears what is not for it")
@@ -125,6 +150,7 @@ extension World {
         let home = agents[parcel.destination].home
         guard home == proxy else {
             if isFromNATS { return faults.append("a bridge hears for an agent of another home") }
+            proxies[proxy].linksUsed[parcel.source, default: []].insert(home)
             return send(.parcel(parcel), on: .link(from: proxy, to: home))
         }
         switch proxies[proxy].owners[parcel.destination]?.route.transport {
@@ -132,6 +158,7 @@ extension World {
         // Who is on NATS has it from there itself.
         case .nats where isFromNATS: break
         case .nats:
+            if defect != .forgetsNATS { proxies[proxy].publishers.insert(parcel.source) }
             send(.publish(parcel.destination, .parcel(parcel)), by: .proxy(proxy))
         case nil: faults.append("nobody owns agent \(parcel.destination)")
         }

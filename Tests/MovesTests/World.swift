@@ -16,10 +16,10 @@ enum Packet {
     case ask(Route)
     case answer(Route)
     /// The last message of an agent's old way.
-    case mark(agent: Int, epoch: UInt64)
+    case mark(agent: Int, epoch: UInt64, of: Transport)
     case confirm(epoch: UInt64)
     /// From an agent's home to the proxies beside it: what the agent sent before has come to you?
-    case passed(agent: Int, epoch: UInt64)
+    case passed(agent: Int, epoch: UInt64, of: Transport)
     /// It has, and has gone on.
     case settled(agent: Int, epoch: UInt64, proxy: Int)
     /// To a board: I listen, from now on.
@@ -116,6 +116,8 @@ enum Defect: String, CaseIterable {
     case noLastTopics
     /// Boards are not asked whether what was published there has gone on.
     case noBoardSettling
+    /// Proxies do not notice that something of an agent went to NATS from them.
+    case forgetsNATS
     /// Receivers go on counting where a sender's former life had come to.
     case marksSpanIncarnations
 
