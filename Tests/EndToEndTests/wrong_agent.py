@@ -10,18 +10,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../agents/python"))
 
 import synmesh  # noqa: E402
 import synmesh_wire  # noqa: E402
-import synmesh_zeromq  # noqa: E402
 from echo import Echo  # noqa: E402
 from synmesh_history import History  # noqa: E402
 from synmesh_outbox import Acknowledgements, Outbox  # noqa: E402
 from synmesh_pool import Pool  # noqa: E402
 from synmesh_wire import BATCH, CREDIT, MARKER, Message, Receiver  # noqa: E402
-from synmesh_zeromq import ZeroMQ  # noqa: E402
+from synmesh_zeromq import Publisher, ZeroMQ  # noqa: E402
 
 VARIANTS = {}
 
@@ -222,9 +222,9 @@ def hears_by_bytes():
 
 @variant
 def publishes_at_once():
-    async def publisher(self, endpoint):
-        return self.socket(synmesh_zeromq.zmq.XPUB, endpoint)
-    ZeroMQ.publisher = publisher
+    async def wait(self):
+        """Not for the proxy's subscription."""
+    Publisher.wait = wait
 
 
 # The receiver's rule.
@@ -311,7 +311,7 @@ def forgets_its_loads():
 
 @variant
 def goes_on_when_drained():
-    async def take_turn(self, message):
+    async def take_turn(self, message, reason):
         async with self.turn:
             await self.apply(self.receiver.accept(message, 0.0))
     Echo.take_turn = take_turn
@@ -415,7 +415,7 @@ def takes_notices_for_holes():
     Receiver.missed = lambda self, notice: self.advance_over(notice)
 
     def advance_over(self, notice):
-        self.note_gap(self.held[notice.flow], self.next[notice.flow], notice)
+        self.note_gap(self.held[notice.flow], self.next[notice.flow], notice, time.monotonic())
         return self.advance(notice.flow)
     Receiver.advance_over = advance_over
 
