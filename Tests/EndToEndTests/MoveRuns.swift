@@ -197,7 +197,7 @@ import Testing
         let scenario = try folder.scenario(
             "faults-in-kept-moves", replacing: [("round_trips: 40", "round_trips: 8")],
             inTopology: [
-                (agent, agent.replacing("{ to", with: "{ defects: { \(defect): 20 }, to"))
+                (agent, agent.replacing("{ to", with: "{ defects: { \(defect): 3 }, to"))
             ])
         try Self.keep(faultsOn: "north-1", in: scenario)
         let (ending, verdict) = try Program.play(scenario, in: folder)
