@@ -200,9 +200,9 @@ let package = Package(
         tests("YAML"),
         tests("JSON", exclude: ["canonical.py"]),
         tests("Wire", ["JSON"]),
-        // Twenty thousand schedules take a minute where nothing is optimised.
+        // Thirty thousand schedules take a minute where nothing is optimised.
         .testTarget(
-            name: "MovesTests", dependencies: ["Moves", "Wire"],
+            name: "MovesTests", dependencies: ["Moves", "Randomness", "Wire"],
             swiftSettings: settings + [.unsafeFlags(["-O"])]),
         tests("Topologies", ["JSON", "Wire", "YAML"]),
         tests("Recording", ["Wire", "JSON"], exclude: ["read_mcap.py"]),

@@ -4,7 +4,8 @@ internal import Threads
 internal import Topologies
 internal import Wire
 
-/// Agents that send at least once: what they have to do yet when others would be done.
+/// What agents have sent that is not done with: what is kept until it is acknowledged, and loads of those that
+/// were killed.
 extension Mesh {
     /// Longer than the longest wait of a sender between two attempts.
     private static let acknowledgementsTimeout = Duration.seconds(3)

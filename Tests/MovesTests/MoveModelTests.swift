@@ -1,5 +1,6 @@
 import Foundation
 import Moves
+import Randomness
 import Testing
 import Wire
 
@@ -106,7 +107,7 @@ import Wire
         _ seed: UInt64, defect: Defect?, _ kind: Kind, watching: Parcel? = nil
     ) -> World {
         let kills = kind == .kills
-        var random = SplitMix64(state: seed &* 0x2545_F491_4F6C_DD1D)
+        var random = SplitMix64(seed: seed &* 0x2545_F491_4F6C_DD1D)
         var world = World(
             seed: seed, agents: Int.random(in: 2...5, using: &random),
             proxies: Int.random(in: 1...3, using: &random),

@@ -1,4 +1,5 @@
 import Moves
+import Randomness
 import Wire
 
 /// One envelope on its way.
@@ -129,19 +130,6 @@ enum Defect: String, CaseIterable {
     }
 }
 
-/// Numbers from a seed (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-struct SplitMix64: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
-
 /// Agents, their home proxies and a NATS server, in one value: everything that happens is the delivery of
 /// one load of one line, in an order that a seed decides.
 struct World {
@@ -185,7 +173,7 @@ struct World {
         seed: UInt64, agents count: Int, proxies proxyCount: Int, boards boardCount: Int = 0,
         defect: Defect?
     ) {
-        random = SplitMix64(state: seed)
+        random = SplitMix64(seed: seed)
         self.defect = defect
         let agents = 0..<count
         let proxies = 0..<proxyCount
